@@ -1,0 +1,27 @@
+"""`python -m app`: the server, on port 8000 unless told otherwise."""
+
+import argparse
+
+import uvicorn
+
+
+def main() -> None:
+    """Serve until interrupted. Exits with one sentence if a setting is wrong."""
+    parser = argparse.ArgumentParser(prog="app", description="Echolia's server.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", default=8000, type=int, help="port to listen on")
+    arguments = parser.parse_args()
+    uvicorn.run(
+        "app.main:app",
+        host=arguments.host,
+        port=arguments.port,
+        server_header=False,
+        access_log=False,
+        loop="uvloop",
+        http="httptools",
+        timeout_graceful_shutdown=10,
+    )
+
+
+if __name__ == "__main__":
+    main()

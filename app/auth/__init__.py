@@ -1,0 +1,1 @@
+"""Who is asking: device keys, sessions, proofs, pairing."""

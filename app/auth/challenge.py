@@ -1,0 +1,47 @@
+"""Challenges: random bytes that only the server can have made, for one purpose, for two minutes.
+
+Nothing is stored when one is given out: it carries its own expiry and a MAC. What was spent is
+remembered in the master database until it would have expired.
+"""
+
+import hashlib
+import hmac
+import secrets
+from typing import Literal, TypeAlias
+
+from app.auth.server_keys import KeySet, ServerKeys, mac
+
+Purpose: TypeAlias = Literal["register", "login", "delete_account"]
+
+LIFE_SECONDS = 120
+_RANDOM_BYTES = 32
+_EXPIRY_BYTES = 8
+_MAC_BYTES = 32
+_LENGTH = _RANDOM_BYTES + _EXPIRY_BYTES + _MAC_BYTES
+
+
+def issue(keys: ServerKeys, purpose: Purpose, now: int) -> bytes:
+    """A fresh challenge, good for 120 s and this purpose."""
+    body = secrets.token_bytes(_RANDOM_BYTES) + (now + LIFE_SECONDS).to_bytes(_EXPIRY_BYTES, "big")
+    return body + _seal(keys.current, purpose, body)
+
+
+def expiry_of(keys: ServerKeys, purpose: Purpose, challenge: bytes, now: int) -> int | None:
+    """When a challenge we issued for this purpose expires (Unix seconds); None if we did not, or
+    it has."""
+    if len(challenge) != _LENGTH:
+        return None
+    body, seal = challenge[:-_MAC_BYTES], challenge[-_MAC_BYTES:]
+    if not any(hmac.compare_digest(_seal(each, purpose, body), seal) for each in keys.all):
+        return None
+    expires_at = int.from_bytes(body[_RANDOM_BYTES:], "big")
+    return expires_at if now < expires_at else None
+
+
+def digest_of(challenge: bytes) -> bytes:
+    """What is remembered of a spent challenge."""
+    return hashlib.sha256(challenge).digest()
+
+
+def _seal(keys: KeySet, purpose: Purpose, body: bytes) -> bytes:
+    return mac(keys.challenge, purpose.encode() + b"\0" + body)

@@ -1,0 +1,100 @@
+"""Requests to typed things: who asks, with which proof, of which services."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from app.auth.accounts import Accounts
+from app.auth.devices import CurrentDevice
+from app.auth.origins import accepted_origins
+from app.auth.pairings import Pairings
+from app.auth.proofs import Asked, Proofs
+from app.auth.public_key import load_public_key
+from app.auth.sessions import Sessions
+from app.config import Settings
+from app.errors import NotAuthenticated
+
+_SCHEME = "bearer "
+_MAX_AUTHORIZATION = 4200
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """The auth services of a running application."""
+
+    sessions: Sessions
+    accounts: Accounts
+    pairings: Pairings
+    proofs: Proofs
+
+
+def auth_of(request: Request) -> Auth:
+    return cast("Auth", request.app.state.auth)
+
+
+def origins_of(request: Request) -> Sequence[str]:
+    """The origins a signature in this request may name."""
+    settings = cast("Settings", request.app.state.settings)
+    server = request.scope.get("server")
+    return accepted_origins(
+        settings.public_origin,
+        development=settings.environment == "development",
+        listening_port=server[1] if server else None,
+    )
+
+
+def asked_of(request: Request) -> Asked:
+    """What a proof in this request must speak about."""
+    proofs = request.headers.getlist("dpop")
+    return Asked(
+        method=request.method,
+        path=request.scope["path"],
+        origins=origins_of(request),
+        proof=proofs[0] if len(proofs) == 1 else None,
+    )
+
+
+async def current_device(request: Request) -> CurrentDevice:
+    """The device that asks. Raises NotAuthenticated; where settings say so, a proof's errors."""
+    device = await auth_of(request).sessions.authenticate(bearer_of(request))
+    settings = cast("Settings", request.app.state.settings)
+    if settings.proof_required == "always":
+        _check_proof(request, device)
+    return device
+
+
+async def proven_device(
+    request: Request, device: Annotated[CurrentDevice, Depends(current_device)]
+) -> CurrentDevice:
+    """The device that asks, having proved its key in this very request."""
+    settings = cast("Settings", request.app.state.settings)
+    if settings.proof_required != "always":
+        _check_proof(request, device)
+    return device
+
+
+def has_bearer(request: Request) -> bool:
+    return "authorization" in request.headers
+
+
+def bearer_of(request: Request) -> str:
+    """The access token (RFC 6750 section 2.1). Raises NotAuthenticated if there is none."""
+    header = request.headers.get("authorization", "")
+    if len(header) > _MAX_AUTHORIZATION or not header.lower().startswith(_SCHEME):
+        raise NotAuthenticated
+    return header[len(_SCHEME) :].strip()
+
+
+def _check_proof(request: Request, device: CurrentDevice) -> None:
+    key = load_public_key(device.public_key)
+    auth_of(request).proofs.check(asked_of(request), key, bearer_of(request))
+
+
+CurrentDeviceDep = Annotated[CurrentDevice, Depends(current_device)]
+ProvenDeviceDep = Annotated[CurrentDevice, Depends(proven_device)]
+AuthDep = Annotated[Auth, Depends(auth_of)]
+AskedDep = Annotated[Asked, Depends(asked_of)]
+OriginsDep = Annotated[Sequence[str], Depends(origins_of)]

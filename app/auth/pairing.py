@@ -1,0 +1,136 @@
+"""Pairing as a state machine: which step may follow which. Pure.
+
+open → joined → revealed → approved → completed
+  └────────┴─────────┴─────────┴→ cancelled, expired;   joined twice → conflict
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from app.auth.devices import Description
+from app.auth.errors import (
+    CommitmentMismatch,
+    PairingCancelled,
+    PairingConflict,
+    PairingExpired,
+    PairingState,
+)
+
+State: TypeAlias = Literal[
+    "open", "joined", "revealed", "approved", "completed", "cancelled", "conflict"
+]
+
+LIFE_SECONDS = 300
+MAX_OPEN = 3
+MAX_CIPHERTEXT_BYTES = 16 * 1024
+NEW_NONCE_BYTES = range(16, 33)
+EXISTING_NONCE_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Joiner:
+    """The new device's side. Keys are SPKI DER."""
+
+    public_key: bytes
+    thumbprint: bytes
+    wrapping_key: bytes | None
+    wrapping_key_signature: bytes | None
+    description: Description
+    nonce: bytes
+    signature: bytes
+    mac: bytes
+
+    def is_same(self, other: "Joiner") -> bool:
+        """Whether a join is a repetition: same key and same nonce."""
+        return self.thumbprint == other.thumbprint and self.nonce == other.nonce
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What the existing device hands over, sealed."""
+
+    wrapped_cek: bytes
+    ciphertext: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """A pairing as stored."""
+
+    pairing_id: str
+    user_id: str
+    device_id: str
+    state: State
+    commitment: bytes | None
+    expires_at: int
+    joiner: Joiner | None
+    existing_nonce: bytes | None
+    approval: Approval | None
+    new_device_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What the new device carries away; opened by keys the server never had."""
+
+    user_id: str
+    existing_key: bytes
+    approval: Approval
+
+
+def check_alive(pairing: Pairing, now: int) -> None:
+    """Raises what ended the pairing, if something did; a conflict is an end as well."""
+    if pairing.state == "cancelled":
+        raise PairingCancelled
+    if now >= pairing.expires_at:
+        raise PairingExpired
+    if pairing.state == "conflict":
+        raise PairingConflict
+
+
+def join_is_new(pairing: Pairing, joiner: Joiner) -> bool:
+    """True for the first join, False for its repetition. Raises PairingConflict for another."""
+    if pairing.joiner is None:
+        return True
+    if not pairing.joiner.is_same(joiner):
+        raise PairingConflict
+    return False
+
+
+def reveal_is_new(pairing: Pairing, nonce: bytes) -> bool:
+    """True for the first reveal, False for its repetition. Raises PairingState before a join or
+    for another nonce, CommitmentMismatch for a nonce that was not committed to."""
+    if pairing.existing_nonce is not None:
+        return _repeats(pairing, pairing.existing_nonce == nonce)
+    if pairing.state != "joined":
+        raise PairingState(state=pairing.state)
+    if pairing.commitment not in (None, hashlib.sha256(nonce).digest()):
+        raise CommitmentMismatch
+    return True
+
+
+def approval_is_new(pairing: Pairing, thumbprint: bytes, approval: Approval) -> bool:
+    """True for the first approval, False for its repetition. Raises PairingState out of turn or
+    for a key other than the one that joined."""
+    if pairing.joiner is None or pairing.joiner.thumbprint != thumbprint:
+        raise PairingState(state=pairing.state)
+    if pairing.approval is not None:
+        return _repeats(pairing, pairing.approval == approval)
+    if pairing.state != "revealed":
+        raise PairingState(state=pairing.state)
+    return True
+
+
+def check_collectable(pairing: Pairing) -> Approval:
+    """The approval to hand out. Raises PairingState before it is there and after completion."""
+    if pairing.approval is None or pairing.state != "approved":
+        raise PairingState(state=pairing.state)
+    return pairing.approval
+
+
+def _repeats(pairing: Pairing, same: bool) -> Literal[False]:
+    if not same:
+        raise PairingState(state=pairing.state)
+    return False

@@ -1,0 +1,248 @@
+"""Sessions: begun by a proof of a device's key, continued by refresh, ended by revocation."""
+
+import uuid
+
+from app import events
+from app.auth import access_token, refresh, store
+from app.auth.access_token import AccessClaims
+from app.auth.devices import CurrentDevice, Device, Session
+from app.auth.errors import (
+    LoginFailed,
+    NonceRequired,
+    ProofReplayed,
+    RefreshInvalid,
+    RefreshReused,
+    StaleRequest,
+)
+from app.auth.proofs import Asked, Proofs
+from app.auth.public_key import load_public_key, thumbprint_text
+from app.auth.refresh import Family, ProofDate, RefreshToken, Verdict
+from app.auth.server_keys import ServerKeys
+from app.clock import Clock, day_of
+from app.config import Settings
+from app.database.port import Conflict, Database, Missing, Plan, Rows, Statement, UserDatabases
+from app.errors import NotAuthenticated
+
+MAX_FAMILIES = 5
+_REFUSALS: dict[Verdict, type[NotAuthenticated]] = {
+    "invalid": RefreshInvalid,
+    "reused": RefreshReused,
+    "stale": StaleRequest,
+    "nonce_needed": NonceRequired,
+}
+
+
+class Sessions:
+    """Who may speak for which device, now."""
+
+    def __init__(
+        self,
+        users: UserDatabases,
+        keys: ServerKeys,
+        proofs: Proofs,
+        settings: Settings,
+        clock: Clock,
+    ) -> None:
+        self._users = users
+        self._keys = keys
+        self._proofs = proofs
+        self._settings = settings
+        self._clock = clock
+
+    async def start(self, device: Device) -> Session:
+        """A new session of a device that has just proved its key; at most five live on. Raises
+        LoginFailed if the device was revoked meanwhile."""
+        now = int(self._clock())
+        family_id = str(uuid.uuid4())
+        token = refresh.make(self._keys.current, device.user_id, family_id, 1)
+        family = Family(
+            family_id=family_id,
+            device_id=device.device_id,
+            generation=1,
+            current_hash=refresh.hash_of(token),
+            previous_hash=None,
+            confirmed_at=None,
+            refreshed_at=now,
+            ends_at=now + self._settings.session_max_seconds,
+            status="active",
+        )
+        current = _current(device, family_id)
+        try:
+            await self._users.open(device.user_id).write(
+                [
+                    store.copy_device(device, day_of(now)),
+                    store.device_is_live(current),
+                    store.see_device(device.device_id, day_of(now)),
+                    store.keep_newest_families(device.device_id, MAX_FAMILIES - 1),
+                    store.insert_family(family, now),
+                ]
+            )
+        except Conflict:
+            raise LoginFailed from None
+        return self._session(current, family, 1, token, now)
+
+    async def authenticate(self, token: str) -> CurrentDevice:
+        """The device whose access token this is. Raises NotAuthenticated unless token, device and
+        session are all good at this moment."""
+        now = int(self._clock())
+        claims = access_token.read(self._keys, self._settings.public_origin, token, now=now)
+        db = self._users.open(claims.user_id)
+        try:
+            found = (await db.read([store.select_session(claims.device_id, claims.family_id)]))[0]
+        except Missing:
+            raise NotAuthenticated from None
+        if not found:
+            raise NotAuthenticated
+        status, generation, thumbprint, public_key, seen_day = store.status_of(found[0])
+        family = store.family_of(found[0])
+        if status != "active" or generation != claims.generation:
+            raise NotAuthenticated
+        if thumbprint_text(thumbprint) != claims.thumbprint or not _is_good(family, claims, now):
+            raise NotAuthenticated
+        await self._note_use(db, family, claims, seen_day, now)
+        return CurrentDevice(
+            user_id=claims.user_id,
+            device_id=claims.device_id,
+            generation=generation,
+            family_id=family.family_id,
+            thumbprint=thumbprint,
+            public_key=public_key,
+        )
+
+    async def refresh(self, text: str, asked: Asked) -> Session:
+        """Both tokens anew. Raises RefreshInvalid, RefreshReused, StaleRequest, or what is wrong
+        with the proof; none but RefreshReused changes anything."""
+        token = refresh.read(self._keys, text)
+        if token is None:
+            raise RefreshInvalid
+        db = self._users.open(token.user_id)
+        try:
+            found = (await db.read([store.select_family(token.family_id)]))[0]
+        except Missing:
+            raise RefreshInvalid from None
+        if not found or store.status_of(found[0])[0] != "active":
+            raise RefreshInvalid
+        try:
+            key = load_public_key(store.status_of(found[0])[3])
+            proof = self._proofs.check(asked, key, text)
+        except ProofReplayed:
+            raise StaleRequest from None
+        return await self._continue(db, token, proof)
+
+    async def end(self, device: CurrentDevice) -> None:
+        """The session this request came in with is over."""
+        await self._users.open(device.user_id).write([store.end_family(device.family_id)])
+        events.session_ended(reason="logout")
+
+    async def _note_use(
+        self, db: Database, family: Family, claims: AccessClaims, seen_day: int, now: int
+    ) -> None:
+        """The first use of a pair of tokens ends the pair before; a day's first use is noted."""
+        notes: list[Statement] = []
+        if claims.family_generation == family.generation and family.confirmed_at is None:
+            notes.append(store.confirm_family(family.family_id, family.generation, now))
+        if seen_day < day_of(now):
+            notes.append(store.see_device(claims.device_id, day_of(now)))
+        if notes:
+            await db.write(notes)
+
+    async def _continue(self, db: Database, token: RefreshToken, proof: ProofDate) -> Session:
+        now = int(self._clock())
+
+        def plan(rows: list[Rows]) -> Plan[tuple[Verdict, Family | None, CurrentDevice | None]]:
+            return self._plan_refresh(rows[0], token, proof, now)
+
+        decided = await db.decide([store.select_family(token.family_id)], plan)
+        verdict, family, device = decided.outcome
+        if verdict == "reused":
+            events.session_ended(reason="refresh_reused")
+        if family is None or device is None:
+            raise _REFUSALS[verdict]
+        generation = family.generation + (verdict == "rotate")
+        successor = self._token_of(family, token.user_id, generation)
+        return self._session(device, family, generation, successor, now)
+
+    def _plan_refresh(
+        self, rows: Rows, token: RefreshToken, proof: ProofDate, now: int
+    ) -> Plan[tuple[Verdict, Family | None, CurrentDevice | None]]:
+        if not rows or store.status_of(rows[0])[0] != "active":
+            return Plan((), ("invalid", None, None))
+        family = store.family_of(rows[0])
+        idle = self._settings.refresh_token_seconds
+        verdict = refresh.judge(family, token, proof, now=now, idle_seconds=idle)
+        _, generation, thumbprint, public_key, _ = store.status_of(rows[0])
+        device = CurrentDevice(
+            user_id=token.user_id,
+            device_id=family.device_id,
+            generation=generation,
+            family_id=family.family_id,
+            thumbprint=thumbprint,
+            public_key=public_key,
+        )
+        if verdict == "rotate":
+            made = refresh.make(
+                self._keys.current, token.user_id, family.family_id, family.generation + 1
+            )
+            statements = store.rotate_family(family, refresh.hash_of(made), now)
+            return Plan(statements, (verdict, family, device))
+        if verdict == "repeat":
+            return Plan((), (verdict, family, device))
+        ends = (store.end_family(family.family_id),) if verdict == "reused" else ()
+        return Plan(ends, (verdict, None, None))
+
+    def _token_of(self, family: Family, user_id: str, generation: int) -> str:
+        """The refresh token of a step; made under an earlier secret if it was first given so."""
+        made = [
+            refresh.make(keys, user_id, family.family_id, generation) for keys in self._keys.all
+        ]
+        known = (token for token in made if refresh.hash_of(token) == family.current_hash)
+        return made[0] if generation > family.generation else next(known, made[0])
+
+    def _session(
+        self, device: CurrentDevice, family: Family, generation: int, token: str, now: int
+    ) -> Session:
+        life = self._settings.access_token_seconds
+        claims = AccessClaims(
+            user_id=device.user_id,
+            device_id=device.device_id,
+            generation=device.generation,
+            family_id=family.family_id,
+            family_generation=generation,
+            thumbprint=thumbprint_text(device.thumbprint),
+        )
+        return Session(
+            user_id=device.user_id,
+            device_id=device.device_id,
+            access_token=access_token.issue(
+                self._keys, self._settings.public_origin, claims, now=now, life_seconds=life
+            ),
+            refresh_token=token,
+            expires_in=life,
+            refresh_expires_in=min(self._settings.refresh_token_seconds, family.ends_at - now),
+            server_time=now,
+        )
+
+
+def device_is_live(device: CurrentDevice) -> Statement:
+    """A guard for whatever the device writes: it is still live when that is committed."""
+    return store.device_is_live(device)
+
+
+def _is_good(family: Family, claims: AccessClaims, now: int) -> bool:
+    """Whether the session lives and the token is of its newest pair, or of the one before while
+    the newest was never used."""
+    if family.status != "active" or now >= family.ends_at:
+        return False
+    behind = family.generation - claims.family_generation
+    return behind == 0 or (behind == 1 and family.confirmed_at is None)
+
+
+def _current(device: Device, family_id: str) -> CurrentDevice:
+    return CurrentDevice(
+        user_id=device.user_id,
+        device_id=device.device_id,
+        generation=device.generation,
+        family_id=family_id,
+        thumbprint=device.thumbprint,
+        public_key=device.public_key,
+    )

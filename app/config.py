@@ -1,0 +1,162 @@
+"""The settings: read once, checked at once, handed down; nothing else reads the environment."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MIN_SECRET_BYTES = 32
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names the variable and never its value."""
+
+
+class Settings(BaseSettings):
+    """Every setting of the server. Each has a default under which `make run` works."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
+    )
+
+    environment: Literal["development", "production"] = Field(
+        "development",
+        description="`production` refuses to start with a missing or weak `JWT_SECRET`, with "
+        "`DEBUG=true`, a wildcard in `CORS_ORIGINS`, or a plain-http `PUBLIC_ORIGIN`.",
+    )
+    debug: bool = Field(
+        False, description="Serves `/docs`, `/redoc` and `/openapi.json`; never in production."
+    )
+    data_dir: Path = Field(
+        Path("data"),
+        description="Folder of the embedded databases and of generated development secrets.",
+    )
+    public_origin: str = Field(
+        "http://localhost:8000",
+        description="Origin (RFC 6454) that clients reach the server at; bound into every "
+        "signature and proof.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Web origins that may call the server, separated by commas."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe events written as JSON lines on standard output."
+    )
+    jwt_secret: SecretStr | None = Field(
+        None,
+        description="Root of all server keys, at least 32 bytes. In development one is generated "
+        "into `DATA_DIR`.",
+    )
+    jwt_secret_previous: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Earlier values of `JWT_SECRET` that still verify, separated by commas."
+    )
+    access_token_seconds: int = Field(3600, ge=60, le=86400, description="Life of an access token.")
+    refresh_token_seconds: int = Field(
+        2592000, ge=3600, description="Life of a refresh token that is not used."
+    )
+    session_max_seconds: int = Field(
+        31536000, ge=3600, description="Life of a session, however often it is refreshed."
+    )
+    proof_required: Literal["sensitive", "always"] = Field(
+        "sensitive",
+        description="Which calls need a proof of possession (RFC 9449): those that change who "
+        "may read, or all.",
+    )
+    registration_open: bool = Field(True, description="Whether unknown keys may open new accounts.")
+    database_url: str = Field(
+        "embedded:", description="`embedded:` keeps a SQLite file per user in `DATA_DIR`."
+    )
+    max_open_databases: int = Field(
+        100, ge=1, le=10000, description="User databases held open at a time."
+    )
+    max_devices: int = Field(20, ge=1, le=60, description="Live devices of one account.")
+    max_item_bytes: int = Field(
+        MIB, ge=KIB, le=4 * MIB, description="Largest `encrypted_data` of one version."
+    )
+    max_push_bytes: int = Field(
+        8 * MIB, ge=64 * KIB, le=64 * MIB, description="Largest body of one push, as sent."
+    )
+    max_push_changes: int = Field(500, ge=1, le=5000, description="Most changes in one push.")
+    storage_limit_bytes: int = Field(
+        1024 * MIB, ge=MIB, description="Sealed bytes one account may hold."
+    )
+
+    @field_validator("cors_origins", "jwt_secret_previous", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("public_origin")
+    @classmethod
+    def _is_an_origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an origin such as https://sync.example")
+        if parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+            raise ValueError("must be an origin without path, query or user")
+        return value
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"must have at least {MIN_SECRET_BYTES} bytes")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_known_engine(cls, value: str) -> str:
+        if value != "embedded:":
+            raise ValueError("must be embedded: (the only engine of this version)")
+        return value
+
+    @model_validator(mode="after")
+    def _is_fit_for_production(self) -> Self:
+        if self.environment != "production":
+            return self
+        faults = {
+            "JWT_SECRET must be set in production": self.jwt_secret is None
+            or _is_weak(self.jwt_secret.get_secret_value()),
+            "DEBUG must be off in production": self.debug,
+            "CORS_ORIGINS must name its origins in production": "*" in self.cors_origins,
+            "PUBLIC_ORIGIN must be https in production": not self.public_origin.startswith(
+                "https://"
+            ),
+        }
+        for sentence, at_fault in faults.items():
+            if at_fault:
+                raise ValueError(sentence)
+        return self
+
+
+def load_settings() -> Settings:
+    """Read the environment and `.env`. Raises SettingsError, one sentence, naming the variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    reason = re.sub(r"^Value error, ", "", first["msg"])
+    if not first["loc"]:
+        return f"{reason}."
+    return f"{str(first['loc'][0]).upper()} is refused: {reason}."
+
+
+def _is_weak(secret: str) -> bool:
+    """Long is not enough: a repeated letter or word has no strength."""
+    return len(set(secret)) < 10

@@ -1,0 +1,238 @@
+"""The closed list of what may be logged: one function per event, and nothing else is ever written.
+
+Whoever has read this module has seen everything that can reach a log line. No event takes an id
+of a user, device or item, an address, a path as asked for, a message of an exception, or anything
+a client sent; a request is found by the random id that its answer carries.
+
+Lines are handed to a thread, so that a slow reader of standard output never holds up a request;
+when it falls far behind, lines are dropped and counted rather than kept.
+"""
+
+import atexit
+import logging
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, TextIO
+
+import orjson
+import structlog
+
+_MAX_WAITING_LINES = 10_000
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class _LineWriter:
+    """Writes lines to a stream on a thread of its own; never blocks whoever logs."""
+
+    def __init__(self) -> None:
+        self._lines: queue.Queue[str | None] = queue.Queue(_MAX_WAITING_LINES)
+        self._dropped = 0
+        self._thread: threading.Thread | None = None
+
+    def write(self, line: str) -> None:
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self._dropped += 1
+        if self._thread is None:
+            self._start()
+
+    def flush(self, timeout: float = 2.0) -> None:
+        """Everything written so far is on the stream afterwards, or the timeout (s) has passed."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._lines.put(None)
+            thread.join(timeout)
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for line in self._until_closed():
+            _write(sys.stdout, line)
+
+    def _until_closed(self) -> Iterator[str]:
+        while (line := self._lines.get()) is not None:
+            yield line
+            if self._dropped:
+                dropped, self._dropped = self._dropped, 0
+                yield orjson.dumps(
+                    {"event": "log_lines_dropped", "level": "warning", "lines": dropped}
+                ).decode()
+
+
+def _write(stream: TextIO, line: str) -> None:
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except (OSError, ValueError):
+        """Nobody reads any more; serving goes on."""
+
+
+_writer = _LineWriter()
+atexit.register(_writer.flush)
+
+
+class _QueuedLogger:
+    """What structlog hands a finished line to."""
+
+    def msg(self, line: str) -> None:
+        _writer.write(line)
+
+    debug = info = warning = error = msg
+
+
+def _dumps(value: Any, **_: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _configured(level: str) -> Any:
+    return structlog.wrap_logger(
+        _QueuedLogger(),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            structlog.processors.JSONRenderer(serializer=_dumps),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        cache_logger_on_first_use=True,
+    )
+
+
+_log: Any = _configured("info")
+
+
+class _LibraryHandler(logging.Handler):
+    """Turns a library's log record into one event that keeps none of its words."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+        library_message(logger=record.name, severity=record.levelname.lower(), error=error)
+
+
+def start(level: str) -> None:
+    """Log from `level` on; libraries' own messages pass through the closed list as well."""
+    global _log
+    _log = _configured(level)
+    handler = _LibraryHandler(logging.WARNING)
+    logging.getLogger().handlers[:] = [handler]
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = []
+        logger.propagate = name != "uvicorn.access"
+
+
+def flush() -> None:
+    """Every event so far is written when this returns."""
+    _writer.flush()
+
+
+def frames(trace: TracebackType | None, limit: int = 12) -> list[str]:
+    """Where an exception came from: file, line and function, innermost last; no values."""
+    found = traceback.extract_tb(trace)[-limit:]
+    return [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in found]
+
+
+def _short(filename: str) -> str:
+    parts = filename.replace("\\", "/").split("/")
+    return "/".join(parts[-2:])
+
+
+# --- the events ---------------------------------------------------------------------------------
+
+
+def server_started(*, version: str, environment: str, engine: str, origin: str) -> None:
+    """The server takes requests."""
+    _log.info(
+        "server_started", version=version, environment=environment, engine=engine, origin=origin
+    )
+
+
+def server_stopped() -> None:
+    """Every database is closed."""
+    _log.info("server_stopped")
+
+
+def secret_generated(*, setting: str) -> None:
+    """A development secret was made and kept in the data folder."""
+    _log.info("secret_generated", setting=setting)
+
+
+def request_handled(
+    *, request_id: str, method: str, route: str, status: int, milliseconds: float
+) -> None:
+    """An answer left; `route` is the path's template, never the path."""
+    _log.info(
+        "request_handled",
+        request_id=request_id,
+        method=method,
+        route=route,
+        status=status,
+        milliseconds=milliseconds,
+    )
+
+
+def request_failed(*, request_id: str, route: str, error: str, where: list[str]) -> None:
+    """A fault of ours was answered with 500; `error` is the exception's class."""
+    _log.error("request_failed", request_id=request_id, route=route, error=error, where=where)
+
+
+def client_left(*, request_id: str, route: str) -> None:
+    """The client closed the connection before its request or answer was complete."""
+    _log.debug("client_left", request_id=request_id, route=route)
+
+
+def account_created() -> None:
+    """A new key opened an account."""
+    _log.info("account_created")
+
+
+def device_logged_in() -> None:
+    """A device proved its key and got a session."""
+    _log.info("device_logged_in")
+
+
+def device_paired() -> None:
+    """A device was added to an account by pairing."""
+    _log.info("device_paired")
+
+
+def device_revoked() -> None:
+    """A device lost its access."""
+    _log.info("device_revoked")
+
+
+def session_ended(*, reason: str) -> None:
+    """A token family ended before its time: `refresh_reused`, `logout`, `expired` or `revoked`."""
+    _log.info("session_ended", reason=reason)
+
+
+def push_accepted(*, changes: int, applied: int, conflicts: int, size_bytes: int) -> None:
+    """A push is durable."""
+    _log.debug(
+        "push_accepted",
+        changes=changes,
+        applied=applied,
+        conflicts=conflicts,
+        size_bytes=size_bytes,
+    )
+
+
+def database_migrated(*, schema: str, version: int) -> None:
+    """A database was brought to a newer schema."""
+    _log.info("database_migrated", schema=schema, version=version)
+
+
+def storage_failed(*, kind: str, error: str) -> None:
+    """Storage refused or lost a unit of work; `error` is the engine's error class."""
+    _log.error("storage_failed", kind=kind, error=error)
+
+
+def library_message(*, logger: str, severity: str, error: str | None) -> None:
+    """A library logged something; its words are not kept."""
+    _log.warning("library_message", logger=logger, severity=severity, error=error)

@@ -1,0 +1,88 @@
+"""Field types of the wire, shared by every model."""
+
+import binascii
+import re
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+THUMBPRINT_PATTERN = r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$"
+_UUID = re.compile(UUID_PATTERN.replace("$", r"\Z"))
+
+
+class In(BaseModel):
+    """A request body: unknown fields refused, nothing coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Out(BaseModel):
+    """An answer's body."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+def decode_base64(value: Any) -> bytes:
+    """Standard base64 with padding (RFC 4648 section 4), one spelling per value: no line breaks,
+    no missing padding, no stray bits in the last character."""
+    if not isinstance(value, str):
+        raise PydanticCustomError("must_be_base64_text", "must be base64 text")
+    try:
+        decoded = binascii.a2b_base64(value, strict_mode=True)
+    except ValueError:
+        raise PydanticCustomError("must_be_base64", "must be base64") from None
+    if len(value) % 4 or not _last_quantum_is_canonical(value, decoded):
+        raise PydanticCustomError("must_be_base64", "must be base64")
+    return decoded
+
+
+def _last_quantum_is_canonical(value: str, decoded: bytes) -> bool:
+    if not value.endswith("="):
+        return True
+    tail = decoded[-(len(decoded) % 3) :]
+    return binascii.b2a_base64(tail, newline=False) == value[-4:].encode()
+
+
+def encode_base64(raw: bytes) -> str:
+    """Bytes as the wire writes them."""
+    return binascii.b2a_base64(raw, newline=False).decode()
+
+
+def base64_text(raw: bytes | None) -> str | None:
+    """As `encode_base64`; None stays None."""
+    return None if raw is None else encode_base64(raw)
+
+
+def is_uuid(text: str) -> bool:
+    """Whether this is a UUIDv4 in the one spelling of the protocol."""
+    return _UUID.match(text) is not None
+
+
+def sized(least: int, most: int | None = None) -> AfterValidator:
+    """Bytes of exactly `least`, or from `least` to `most`."""
+    upper = least if most is None else most
+
+    def check(value: bytes) -> bytes:
+        if not least <= len(value) <= upper:
+            raise PydanticCustomError("has_the_wrong_length", "has the wrong length")
+        return value
+
+    return AfterValidator(check)
+
+
+Base64 = Annotated[
+    bytes,
+    PlainValidator(decode_base64),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+]
+Uuid = Annotated[str, StringConstraints(pattern=UUID_PATTERN)]
+Thumbprint = Annotated[str, StringConstraints(pattern=THUMBPRINT_PATTERN)]

@@ -1,0 +1,42 @@
+"""The route class of every router: refuses query parameters that the call does not have."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.errors import Invalid
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class StrictRoute(APIRoute):
+    """A route that answers 422 for an unknown or repeated query parameter, never ignoring it."""
+
+    def get_route_handler(self) -> Handler:
+        handle = super().get_route_handler()
+        known = _query_names(self.dependant)
+
+        async def strictly(request: Request) -> Response:
+            if request.scope["query_string"]:
+                _check(request, known)
+            return await handle(request)
+
+        return strictly
+
+
+def _query_names(dependant: Dependant) -> frozenset[str]:
+    """What the call and everything it depends on read from the query."""
+    own = frozenset(parameter.alias for parameter in dependant.query_params)
+    return own.union(*(_query_names(each) for each in dependant.dependencies))
+
+
+def _check(request: Request, known: frozenset[str]) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    if any(name not in known for name in names):
+        raise Invalid(errors=[{"path": "query", "reason": "has a parameter that is not known"}])
+    if len(names) != len(set(names)):
+        raise Invalid(errors=[{"path": "query", "reason": "has a parameter more than once"}])

@@ -1,0 +1,58 @@
+"""Where and why an input does not fit, without a word of the input."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MAX_FAULTS = 20
+
+_REASONS = {
+    "missing": "is required",
+    "extra_forbidden": "has a field that is not known",
+    "string_type": "must be text",
+    "int_type": "must be an integer",
+    "int_parsing": "must be an integer",
+    "int_from_float": "must be an integer",
+    "bool_type": "must be true or false",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "literal_error": "must be one of the values the protocol names",
+    "string_pattern_mismatch": "has the wrong form",
+    "string_too_long": "is too long",
+    "string_too_short": "is too short",
+    "too_long": "has too many elements",
+    "too_short": "has too few elements",
+    "greater_than_equal": "is too small",
+    "less_than_equal": "is too large",
+}
+
+
+def faults_of(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """At most 20 faults as {path, reason}. A name the model does not know is a value too (a client
+    could put a secret there), so paths stop at the parent that is known."""
+    return [_fault(error) for error in errors[:MAX_FAULTS]]
+
+
+def _fault(error: Mapping[str, Any]) -> dict[str, str]:
+    kind = str(error["type"])
+    where = tuple(error["loc"])
+    if kind == "extra_forbidden":
+        where = where[:-1]
+    return {"path": _path(where), "reason": _REASONS.get(kind, _own_reason(kind))}
+
+
+def _own_reason(kind: str) -> str:
+    """Our validators name their error types as the reason itself, with underscores."""
+    return kind.replace("_", " ") if kind.startswith(("must_", "is_", "has_")) else "does not fit"
+
+
+def _path(where: tuple[int | str, ...]) -> str:
+    """A JSON-pointer-like path made of field names and positions, never of a map's keys."""
+    known: list[str] = []
+    for part in where:
+        if isinstance(part, str) and not part.isidentifier():
+            break
+        if part not in ("[key]",):
+            known.append(str(part))
+    return "/".join(known)

@@ -1,0 +1,169 @@
+"""Wiring: settings in, application out. Importing this opens no file and reads no environment;
+asking it for `app`, as uvicorn does, reads the settings and makes the application; only its
+lifespan opens anything."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app import __version__, events, problems
+from app.about.routes import router as about
+from app.auth.accounts import Accounts
+from app.auth.dependencies import Auth
+from app.auth.pairings import Pairings
+from app.auth.proofs import Proofs
+from app.auth.routes import router as auth
+from app.auth.server_keys import ServerKeys, load_server_keys
+from app.auth.sessions import Sessions
+from app.clock import Clock
+from app.config import Settings, SettingsError, load_settings
+from app.database import db_manager
+from app.database.embedded import EmbeddedDatabases
+from app.database.port import Database, Statement
+from app.http.middleware import Skin
+from app.signals import Signals
+from app.sync.routes import router as sync
+from app.sync.service import ON_OPEN, SyncService
+
+PRIVATE_UMASK = 0o077
+
+
+def create_app(settings: Settings, *, clock: Clock = time.time) -> FastAPI:
+    """The application. Its lifespan opens the databases, and closes them when it ends."""
+    events.start(settings.log_level)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with _running(app, settings, clock):
+            yield
+
+    app = FastAPI(
+        title="Echolia",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url="/docs" if settings.debug else None,
+        redoc_url="/redoc" if settings.debug else None,
+        openapi_url="/openapi.json" if settings.debug else None,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    problems.install(app)
+    for router in (about, auth, sync):
+        app.include_router(router)
+    if settings.cors_origins:
+        _allow_origins(app, settings.cors_origins)
+    app.add_middleware(Skin, nonce=lambda: _nonce(app), failure=problems.internal)
+    return app
+
+
+@asynccontextmanager
+async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterator[None]:
+    os.umask(PRIVATE_UMASK)
+    late = _Late()
+    databases = EmbeddedDatabases(
+        settings.data_dir, max_open=settings.max_open_databases, on_open=late.statements_on_open
+    )
+    master = await databases.start()
+    try:
+        keys = await asyncio.to_thread(load_server_keys, settings)
+        signals = Signals()
+        app.state.master = master
+        app.state.auth = _auth(master, databases, keys, settings, signals, clock)
+        app.state.sync = SyncService(
+            databases, settings, tuple(each.cursor for each in keys.all), signals, clock
+        )
+        late.accounts = app.state.auth.accounts
+        db_manager.attach(databases)
+        events.server_started(
+            version=__version__,
+            environment=settings.environment,
+            engine="embedded",
+            origin=settings.public_origin,
+        )
+        yield
+        signals.notify_all()
+    finally:
+        db_manager.detach(databases)
+        await databases.stop()
+        events.server_stopped()
+        await asyncio.to_thread(events.flush)
+
+
+class _Late:
+    """Storage is opened before the accounts that know what a user's database must be brought up
+    to; this stands for them until then."""
+
+    accounts: Accounts
+
+    async def statements_on_open(self, user_id: str) -> Sequence[Statement]:
+        return [*ON_OPEN, *await self.accounts.statements_on_open(user_id)]
+
+
+def _auth(
+    master: Database,
+    databases: EmbeddedDatabases,
+    keys: ServerKeys,
+    settings: Settings,
+    signals: Signals,
+    clock: Clock,
+) -> Auth:
+    proofs = Proofs(keys, clock)
+    sessions = Sessions(databases, keys, proofs, settings, clock)
+    accounts = Accounts(
+        master,
+        databases,
+        sessions,
+        keys,
+        clock,
+        registration_open=settings.registration_open,
+        on_revoked=_wake(signals),
+    )
+    pairings = Pairings(
+        master, databases, sessions, proofs, signals, clock, max_devices=settings.max_devices
+    )
+    return Auth(sessions, accounts, pairings, proofs)
+
+
+def _wake(signals: Signals) -> Callable[[str, str], None]:
+    """A revoked device that waits for news must look up, and find that it is revoked."""
+
+    def on_revoked(user_id: str, _device_id: str) -> None:
+        signals.notify(user_id)
+
+    return on_revoked
+
+
+def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "DPoP"],
+        expose_headers=["Date", "DPoP-Nonce", "Retry-After", "X-Request-Id"],
+        max_age=600,
+    )
+
+
+def _nonce(app: FastAPI) -> str:
+    running: Auth = app.state.auth
+    return running.proofs.nonces.issue()
+
+
+@cache
+def _default_app() -> FastAPI:
+    try:
+        return create_app(load_settings())
+    except SettingsError as error:
+        raise SystemExit(str(error)) from None
+
+
+def __getattr__(name: str) -> FastAPI:
+    if name == "app":
+        return _default_app()
+    raise AttributeError(name)

@@ -1,0 +1,1 @@
+"""Sealed items in causal order: push, pull, status."""

@@ -1,0 +1,58 @@
+"""Cursors: a place in one account's sequence, opaque and sealed against tampering. Pure.
+
+A cursor names the database's epoch, the last sequence number delivered, and the random tag of the
+commit that number belongs to. A database restored from a backup has other tags from some point on,
+so its old cursors are noticed however far the new sequence has grown.
+"""
+
+import base64
+import binascii
+import hmac
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.sync.errors import CursorInvalid
+
+MAX_LENGTH = 128
+EPOCH_BYTES = 8
+TAG_BYTES = 8
+_VERSION = b"\x01"
+_MAC_BYTES = 16
+_BODY_BYTES = 1 + 8 + EPOCH_BYTES + TAG_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the sequence; `seq` 0 is the start and has an empty tag."""
+
+    seq: int
+    epoch: bytes
+    tag: bytes
+
+
+def seal(key: bytes, user_id: str, position: Position) -> str:
+    """The cursor for this place, in this account."""
+    tag = position.tag.ljust(TAG_BYTES, b"\0")
+    body = _VERSION + position.seq.to_bytes(8, "big") + position.epoch + tag
+    return base64.urlsafe_b64encode(body + _mac(key, user_id, body)).rstrip(b"=").decode()
+
+
+def open_cursor(keys: tuple[bytes, ...], user_id: str, cursor: str) -> Position:
+    """The place a cursor names. Raises CursorInvalid unless one of the keys sealed it for this
+    account."""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except (ValueError, binascii.Error):
+        raise CursorInvalid from None
+    body, seal_bytes = raw[:_BODY_BYTES], raw[_BODY_BYTES:]
+    if len(raw) != _BODY_BYTES + _MAC_BYTES or body[:1] != _VERSION:
+        raise CursorInvalid
+    if not any(hmac.compare_digest(_mac(key, user_id, body), seal_bytes) for key in keys):
+        raise CursorInvalid
+    seq = int.from_bytes(body[1:9], "big")
+    tag = body[9 + EPOCH_BYTES :]
+    return Position(seq, body[9 : 9 + EPOCH_BYTES], tag if seq else b"")
+
+
+def _mac(key: bytes, user_id: str, body: bytes) -> bytes:
+    return hmac.digest(key, UUID(user_id).bytes + body, "sha256")[:_MAC_BYTES]

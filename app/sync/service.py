@@ -1,0 +1,311 @@
+"""Push, pull and status of one account."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from app import events
+from app.auth.devices import CurrentDevice
+from app.auth.sessions import device_is_live
+from app.clock import Clock
+from app.config import Settings
+from app.database.port import Database, Plan, Rows, Statement, UserDatabases
+from app.errors import NotAuthenticated
+from app.limits import MAX_PULL_BYTES
+from app.signals import Signals
+from app.sync import render, store
+from app.sync.cursor import TAG_BYTES, Position, open_cursor, seal
+from app.sync.errors import (
+    AtomicAborted,
+    ForeignAuthor,
+    MassDelete,
+    QuotaExceeded,
+    ResetNotNeeded,
+    ResetRequired,
+    TooManyChanges,
+)
+from app.sync.plan import FREE_DELETES, Account, Items, PushPlan, Reset, Result, plan_push
+from app.sync.store import State
+from app.sync.versions import Change, Collection, ItemKey
+
+ON_OPEN: tuple[Statement, ...] = (store.NAME_EPOCH,)
+"""What a user's database is brought up to whenever it is opened."""
+
+INLINE_BYTES = 64 * 1024
+"""Content up to here is rendered where it is; above, on a thread."""
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class PushRequest:
+    """A push, structurally sound."""
+
+    changes: Sequence[Change]
+    atomic: bool
+    confirm_deletes: int | None
+    is_reset: bool
+    reset_from: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """A pull: from where, of what, how much, and how long to wait for something new."""
+
+    cursor: str | None
+    collections: Sequence[Collection]
+    limit: int
+    wait_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What an account holds."""
+
+    state: State
+    cursor: str
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Pushed:
+    results: tuple[Result, ...]
+    position: Position
+    reads_from: int
+    aborted: bool = False
+
+
+class SyncService:
+    """Sealed items of all accounts; what it acknowledges is durable."""
+
+    def __init__(
+        self,
+        users: UserDatabases,
+        settings: Settings,
+        cursor_keys: tuple[bytes, ...],
+        signals: Signals,
+        clock: Clock,
+    ) -> None:
+        self._users = users
+        self._settings = settings
+        self._cursor_keys = cursor_keys
+        self._signals = signals
+        self._clock = clock
+
+    async def push(self, device: CurrentDevice, request: PushRequest) -> bytes:
+        """Store what the clocks allow, all of it in one transaction, and answer per change.
+        Raises TooManyChanges, ForeignAuthor, AtomicAborted, QuotaExceeded, MassDelete,
+        ResetNotNeeded or CursorInvalid, and then nothing was stored."""
+        self._check(device, request)
+        now = int(self._clock())
+        judged = _Push(device, request, self._settings, self._reset_position(device, request), now)
+        decided = await self._users.open(device.user_id).decide(judged.reads, judged.plan)
+        pushed, rows = decided.outcome, decided.rows[decided.outcome.reads_from :]
+        if pushed.aborted:
+            results = await _rendered(
+                rows, partial(render.results_with_versions, pushed.results, rows)
+            )
+            raise AtomicAborted(results=results)
+        if pushed.reads_from:
+            self._signals.notify(device.user_id)
+        _log(pushed.results)
+        cursor = seal(self._cursor_keys[0], device.user_id, pushed.position)
+        return await _rendered(rows, partial(render.pushed, pushed.results, rows, cursor, now=now))
+
+    async def pull(self, device: CurrentDevice, request: PullRequest) -> bytes:
+        """The next page of changes after the cursor. Raises CursorInvalid or ResetRequired."""
+        position = self._position(device, request.cursor)
+        db = self._users.open(device.user_id)
+        found = await self._page(db, request, position)
+        cursor = seal(self._cursor_keys[0], device.user_id, found.position)
+        return await _rendered(
+            [found.rows],
+            partial(
+                render.page,
+                found.rows,
+                cursor,
+                has_more=found.has_more,
+                now=int(self._clock()),
+            ),
+        )
+
+    async def has_news(self, device: CurrentDevice, request: PullRequest) -> bool:
+        """Whether a pull would bring something, waiting up to `wait_seconds` for it."""
+        position = self._position(device, request.cursor)
+        db = self._users.open(device.user_id)
+        with self._signals.waiter(device.user_id) as waiter:
+            found = await self._page(db, request, position)
+            return bool(found.rows) or await waiter.wait(request.wait_seconds)
+
+    async def status(self, device: CurrentDevice) -> Status:
+        """What the account holds now."""
+        rows = await self._users.open(device.user_id).read([store.READ_STATE, store.COUNT_DEVICES])
+        state = store.state_of(rows[0][0])
+        position = Position(state.seq, state.epoch, state.tag)
+        return Status(state, seal(self._cursor_keys[0], device.user_id, position), rows[1][0][0])
+
+    def _check(self, device: CurrentDevice, request: PushRequest) -> None:
+        if len(request.changes) > self._settings.max_push_changes:
+            raise TooManyChanges(limit=self._settings.max_push_changes)
+        authors = {change.author for change in request.changes}
+        if not request.is_reset and authors != {device.device_id}:
+            raise ForeignAuthor
+
+    def _reset_position(self, device: CurrentDevice, request: PushRequest) -> Position | None:
+        if request.reset_from is None:
+            return None
+        return open_cursor(self._cursor_keys, device.user_id, request.reset_from)
+
+    def _position(self, device: CurrentDevice, cursor: str | None) -> Position | None:
+        if cursor is None:
+            return None
+        return open_cursor(self._cursor_keys, device.user_id, cursor)
+
+    async def _page(self, db: Database, request: PullRequest, position: Position | None) -> "_Page":
+        after = position.seq if position else 0
+        statements = store.select_page(request.collections, after, request.limit, MAX_PULL_BYTES)
+        state_rows, rows, ends, tags = await db.read([store.READ_STATE, *statements])
+        state = store.state_of(state_rows[0])
+        if position is not None and (reason := _reset_reason(position, state, tags)):
+            raise ResetRequired(reason=reason)
+        last = rows[-1][0] if rows else state.seq
+        has_more = bool(rows) and any(end is not None and end > last for end in ends[0])
+        if not has_more:
+            return _Page(rows, Position(state.seq, state.epoch, state.tag), has_more=False)
+        tag = next((tag for seq, tag in tags if seq >= last), None)
+        if tag is None:
+            tag = (await db.read([store.select_commit_at(last)]))[0][0][1]
+        return _Page(rows, Position(last, state.epoch, tag), has_more=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    rows: Rows
+    position: Position
+    has_more: bool
+
+
+class _Push:
+    """One push being decided: what to read, and the plan. Pure but for the tag drawn at random."""
+
+    def __init__(
+        self,
+        device: CurrentDevice,
+        request: PushRequest,
+        settings: Settings,
+        reset_position: Position | None,
+        now: int,
+    ) -> None:
+        self._device = device
+        self._request = request
+        self._settings = settings
+        self._reset_position = reset_position
+        self._now = now
+        self._tag = secrets.token_bytes(TAG_BYTES)
+        self._items = store.select_items(change.key for change in request.changes)
+        reset_seq = reset_position.seq if reset_position else 0
+        self.reads: list[Statement] = [
+            store.READ_STATE,
+            store.READ_DEVICES,
+            store.select_commit_at(reset_seq),
+            *(statement for _, statement in self._items),
+        ]
+
+    def plan(self, rows: list[Rows]) -> Plan[_Pushed]:
+        state = store.state_of(rows[0][0])
+        account = self._account(rows[1], state)
+        reset = self._reset(state, rows[2])
+        items = store.items_of(
+            (collection, found)
+            for (collection, _), found in zip(self._items, rows[3:], strict=True)
+        )
+        plan = plan_push(account, items, self._request.changes, now=self._now, reset=reset)
+        if self._request.atomic and plan.failures:
+            shown = _shown(plan.failures, items)
+            position = Position(state.seq, state.epoch, state.tag)
+            return Plan(shown, _Pushed(plan.failures, position, 0, aborted=True))
+        self._check_limits(plan, state)
+        return self._written(plan, state, items)
+
+    def _written(self, plan: PushPlan, state: State, items: Items) -> Plan[_Pushed]:
+        shown = _shown(plan.results, {**items, **plan.after})
+        if not plan.after:
+            position = Position(state.seq, state.epoch, state.tag)
+            return Plan(shown, _Pushed(plan.results, position, 0))
+        writes = [device_is_live(self._device), *store.write_items(plan, state, self._tag)]
+        position = Position(state.seq + len(plan.after), state.epoch, self._tag)
+        return Plan([*writes, *shown], _Pushed(plan.results, position, len(writes)))
+
+    def _account(self, devices: Rows, state: State) -> Account:
+        mine = (self._device.device_id, "active", self._device.generation)
+        if mine not in devices:
+            raise NotAuthenticated
+        return Account(
+            devices=frozenset(row[0] for row in devices),
+            key_epoch=state.key_epoch,
+            max_item_bytes=self._settings.max_item_bytes,
+        )
+
+    def _reset(self, state: State, tags: Rows) -> Reset | None:
+        if not self._request.is_reset:
+            return None
+        if self._reset_position is None:
+            return Reset(everywhere=False)
+        if _reset_reason(self._reset_position, state, tags) is None:
+            raise ResetNotNeeded
+        return Reset(everywhere=True)
+
+    def _check_limits(self, plan: PushPlan, state: State) -> None:
+        totals = plan.totals()
+        limit = self._settings.storage_limit_bytes
+        if totals.used_bytes > 0 and state.used_bytes + totals.used_bytes > limit:
+            raise QuotaExceeded(used=state.used_bytes, limit=limit)
+        live = sum(state.live.values())
+        is_massive = totals.deletes > FREE_DELETES and 2 * totals.deletes > live
+        if is_massive and self._request.confirm_deletes != totals.deletes:
+            raise MassDelete(deletes=totals.deletes, live=live)
+
+
+def _reset_reason(position: Position, state: State, tags: Rows) -> str | None:
+    """Why a cursor cannot be continued, if it cannot; `tags` begins with the commit that holds
+    the cursor's place."""
+    if position.epoch != state.epoch:
+        return "epoch_changed"
+    if position.seq > state.seq:
+        return "cursor_ahead"
+    if position.seq and (not tags or tags[0][1] != position.tag):
+        return "epoch_changed"
+    return None
+
+
+def _shown(results: Sequence[Result], items: Items) -> list[Statement]:
+    """Reads the items whose versions the answer shows, as far as they fit; the rest is null."""
+    room = MAX_PULL_BYTES
+    keys: dict[ItemKey, None] = {}
+    for result in results:
+        key = result.change.key
+        if not result.shows_versions or key in keys:
+            continue
+        room -= sum(version.size for version in items.get(key, ()))
+        if room < 0:
+            break
+        keys[key] = None
+    return store.select_contents(keys)
+
+
+async def _rendered(rows: Sequence[Rows], make: Callable[[], Made]) -> Made:
+    size = sum(len(row[8]) for found in rows for row in found)
+    return make() if size <= INLINE_BYTES else await asyncio.to_thread(make)
+
+
+def _log(results: Sequence[Result]) -> None:
+    stored = [each for each in results if each.verdict in ("applied", "conflict")]
+    events.push_accepted(
+        changes=len(results),
+        applied=sum(each.verdict == "applied" for each in results),
+        conflicts=sum(each.verdict == "conflict" for each in results),
+        size_bytes=sum(len(each.change.encrypted_data) for each in stored),
+    )

@@ -1,0 +1,229 @@
+"""SQL of items and their sequence: statements out, rows in; nothing here runs anything."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from app.database.port import Statement, guard
+from app.sync import clock as clocks
+from app.sync.plan import Items, PushPlan
+from app.sync.versions import COLLECTIONS, Collection, ItemKey, Version
+
+Row = tuple[Any, ...]
+
+_TABLES: Mapping[Collection, str] = {name: f"synced_{name}" for name in COLLECTIONS}
+_ENTRY_ID: Mapping[Collection, str] = {
+    name: "entry_id" if name == "tags" else "NULL" for name in COLLECTIONS
+}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The account's sequence and sums."""
+
+    seq: int
+    tag: bytes
+    epoch: bytes
+    key_epoch: int
+    used_bytes: int
+    live: Mapping[Collection, int]
+    conflicts: int
+
+
+READ_STATE = Statement(
+    "SELECT seq, tag, epoch, key_epoch, used_bytes, live_entries, live_memories, live_tags,"
+    " conflicts FROM sync_state"
+)
+READ_DEVICES = Statement("SELECT device_id, status, generation FROM device_info")
+COUNT_DEVICES = Statement("SELECT COUNT(*) FROM device_info WHERE status = 'active'")
+NAME_EPOCH = Statement("UPDATE sync_state SET epoch = randomblob(8) WHERE epoch = x''")
+"""A new database gets an epoch of its own when it is first opened."""
+
+
+def state_of(row: Row) -> State:
+    live = dict(zip(COLLECTIONS, row[5:8], strict=True))
+    return State(row[0], row[1], row[2], row[3], row[4], live, row[8])
+
+
+# --- push ---------------------------------------------------------------------------------------
+
+_META = """id, device_id, vector_clock, key_epoch, is_deleted, {entry_id}, received_at, size,
+ digest"""
+_SELECT_META = {
+    name: f"SELECT {_META.format(entry_id=_ENTRY_ID[name])} FROM {_TABLES[name]}"
+    " WHERE id IN (SELECT value FROM json_each(?))"
+    for name in COLLECTIONS
+}
+_DELETE = {
+    name: f"DELETE FROM {_TABLES[name]} WHERE id = ? AND device_id = ? AND counter = ?"
+    for name in COLLECTIONS
+}
+_MOVE = {name: f"UPDATE {_TABLES[name]} SET seq = ? WHERE id = ?" for name in COLLECTIONS}
+_COLUMNS = """id, seq, device_id, counter, vector_clock, key_epoch, is_deleted, received_at, size,
+ digest, encrypted_data"""
+_INSERT = {
+    name: f"INSERT INTO {_TABLES[name]} ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    for name in COLLECTIONS
+}
+_INSERT["tags"] = (
+    f"INSERT INTO synced_tags ({_COLUMNS}, entry_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def select_items(keys: Iterable[ItemKey]) -> list[tuple[Collection, Statement]]:
+    """What is stored of these items, without content; one statement per collection concerned."""
+    ids: dict[Collection, list[str]] = {}
+    for collection, item_id in dict.fromkeys(keys):
+        ids.setdefault(collection, []).append(item_id)
+    return [
+        (name, Statement(_SELECT_META[name], (orjson.dumps(wanted).decode(),)))
+        for name, wanted in ids.items()
+    ]
+
+
+def items_of(found: Iterable[tuple[Collection, Sequence[Row]]]) -> Items:
+    items: dict[ItemKey, list[Version]] = {}
+    for collection, rows in found:
+        for row in rows:
+            items.setdefault((collection, row[0]), []).append(_version_of(row))
+    return items
+
+
+def _version_of(row: Row) -> Version:
+    return Version(
+        author=row[1],
+        vector_clock=orjson.loads(row[2]),
+        key_epoch=row[3],
+        is_deleted=bool(row[4]),
+        entry_id=row[5],
+        received_at=row[6],
+        size=row[7],
+        digest=row[8],
+    )
+
+
+def write_items(plan: PushPlan, state: State, tag: bytes) -> list[Statement]:
+    """The changed items take the next sequence numbers, the sums follow, and all of it fails as a
+    guard if the sequence has moved since `state` was read."""
+    statements = [guard("(SELECT seq FROM sync_state) = ?", (state.seq,))]
+    seq = state.seq
+    for key, after in plan.after.items():
+        seq += 1
+        statements += _write_item(key, plan.before[key], after, seq)
+    totals = plan.totals()
+    statements.append(
+        Statement(
+            "UPDATE sync_state SET seq = ?, tag = ?, used_bytes = used_bytes + ?,"
+            " live_entries = live_entries + ?, live_memories = live_memories + ?,"
+            " live_tags = live_tags + ?, conflicts = conflicts + ?",
+            (
+                seq,
+                tag,
+                totals.used_bytes,
+                *(totals.live[name] for name in COLLECTIONS),
+                totals.conflicts,
+            ),
+        )
+    )
+    statements.append(Statement("INSERT INTO sync_commit (seq, tag) VALUES (?, ?)", (seq, tag)))
+    return statements
+
+
+def _write_item(
+    key: ItemKey, before: Sequence[Version], after: Sequence[Version], seq: int
+) -> Iterator[Statement]:
+    collection, item_id = key
+    kept = [version for version in after if version.change is None]
+    for version in before:
+        if version not in kept:
+            yield Statement(_DELETE[collection], (item_id, version.author, version.counter))
+    if kept:
+        yield Statement(_MOVE[collection], (seq, item_id))
+    for version in after:
+        if version.change is not None:
+            yield _insert(collection, item_id, version, version.change.encrypted_data, seq)
+
+
+def _insert(
+    collection: Collection, item_id: str, version: Version, data: bytes, seq: int
+) -> Statement:
+    params = (
+        item_id,
+        seq,
+        version.author,
+        version.counter,
+        clocks.to_text(version.vector_clock),
+        version.key_epoch,
+        int(version.is_deleted),
+        version.received_at,
+        version.size,
+        version.digest,
+        data,
+    )
+    if collection == "tags":
+        params = (*params, version.entry_id)  # type: ignore[assignment]
+    return Statement(_INSERT[collection], params)
+
+
+# --- versions with content ----------------------------------------------------------------------
+
+_CONTENT = """seq, '{name}', id, device_id, vector_clock, key_epoch, is_deleted, received_at,
+ encrypted_data, {entry_id}"""
+
+
+def _content(name: Collection) -> str:
+    columns = _CONTENT.format(name=name, entry_id=_ENTRY_ID[name])
+    return f"SELECT {columns} FROM {_TABLES[name]}"
+
+
+def select_contents(keys: Iterable[ItemKey]) -> list[Statement]:
+    """All versions of these items, with content."""
+    ids: dict[Collection, list[str]] = {}
+    for collection, item_id in keys:
+        ids.setdefault(collection, []).append(item_id)
+    return [
+        Statement(
+            f"{_content(name)} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY seq, id",
+            (orjson.dumps(wanted).decode(),),
+        )
+        for name, wanted in ids.items()
+    ]
+
+
+# --- pull ---------------------------------------------------------------------------------------
+
+
+def select_page(
+    collections: Sequence[Collection], after: int, limit: int, max_bytes: int
+) -> list[Statement]:
+    """The next items of these collections in order of the sequence: at most `limit` versions and
+    `max_bytes` of content, at least one item, and never part of an item."""
+    heads = " UNION ALL ".join(
+        f"SELECT seq, size FROM {_TABLES[name]} WHERE seq > ?1" for name in collections
+    )
+    contents = " UNION ALL ".join(
+        f"{_content(name)} WHERE seq > ?1 AND seq <= (SELECT seq FROM cutoff)"
+        for name in collections
+    )
+    page = (
+        f"WITH head AS (SELECT seq, size FROM ({heads}) ORDER BY seq LIMIT ?2),"
+        " total AS (SELECT seq, SUM(size) OVER (ORDER BY seq) AS bytes FROM head),"
+        " cutoff AS MATERIALIZED (SELECT COALESCE(MAX(seq) FILTER (WHERE bytes <= ?3), MIN(seq))"
+        f" AS seq FROM total) {contents} ORDER BY seq"
+    )
+    ends = ", ".join(f"(SELECT MAX(seq) FROM {_TABLES[name]})" for name in collections)
+    return [
+        Statement(page, (after, limit, max_bytes)),
+        Statement(f"SELECT {ends}"),
+        Statement(
+            "SELECT seq, tag FROM sync_commit WHERE seq >= ? ORDER BY seq LIMIT ?",
+            (after, limit + 2),
+        ),
+    ]
+
+
+def select_commit_at(seq: int) -> Statement:
+    """The commit that a place in the sequence belongs to."""
+    return Statement("SELECT seq, tag FROM sync_commit WHERE seq >= ? ORDER BY seq LIMIT 1", (seq,))

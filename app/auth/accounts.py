@@ -20,7 +20,6 @@ from app.auth.errors import (
     DeviceRevoked,
     LastDevice,
     LoginFailed,
-    NoSuchDevice,
     RegistrationClosed,
     WrappingKeyDiffers,
 )
@@ -30,7 +29,7 @@ from app.auth.sessions import Sessions
 from app.auth.signed_bytes import login_message, register_message
 from app.clock import Clock, day_of
 from app.database.port import Conflict, Database, Plan, Rows, Statement, UserDatabases
-from app.errors import NotAuthenticated
+from app.errors import NotAuthenticated, NotFound
 
 # A public key whose private half was thrown away: unknown thumbprints are checked against it, so
 # that they cost what known ones cost.
@@ -123,7 +122,7 @@ class Accounts:
 
     async def revoke(self, user_id: str, device_id: str) -> None:
         """The device fails on its next request, its sessions and pairings are over; again changes
-        nothing. Raises NoSuchDevice, or LastDevice for the only live one."""
+        nothing. Raises NotFound, or LastDevice for the only live one."""
         now = int(self._clock())
 
         def plan(rows: list[Rows]) -> Plan[Device]:
@@ -202,7 +201,7 @@ def _plan_return(
 def _plan_revoke(devices: Sequence[Device], device_id: str, now: int) -> Plan[Device]:
     target = next((device for device in devices if device.device_id == device_id), None)
     if target is None:
-        raise NoSuchDevice
+        raise NotFound
     if target.status != "active":
         return Plan((), target)
     if sum(device.status == "active" for device in devices) == 1:

@@ -1,6 +1,6 @@
 """This feature's leaves of the error tree."""
 
-from app.errors import Forbidden, Gone, Invalid, NotAuthenticated, NotFound, StateConflict, TooLarge
+from app.errors import Forbidden, Gone, Invalid, NotAuthenticated, StateConflict, TooLarge
 
 
 class LoginFailed(NotAuthenticated):
@@ -87,13 +87,6 @@ class RegistrationClosed(Forbidden):
     title = "This server opens no new accounts."
 
 
-class NoSuchDevice(NotFound):
-    """The account has no such device."""
-
-    code = "not_found"
-    title = "This account has no such device."
-
-
 class WrappingKeyDiffers(StateConflict):
     """The device is known under another wrapping key, which others have signed."""
 
@@ -134,13 +127,6 @@ class WrappingKeyRequired(Invalid):
 
     code = "wrapping_key_required"
     title = "This kind of public_key needs a wrapping_key beside it."
-
-
-class NoSuchPairing(NotFound):
-    """There is no such pairing, or the caller has no part in it."""
-
-    code = "not_found"
-    title = "There is no such pairing."
 
 
 class TooManyPairings(StateConflict):

@@ -16,7 +16,6 @@ from app.auth.candidates import Candidate, Claim, examine, signed_origin
 from app.auth.devices import CurrentDevice, Device, Session
 from app.auth.errors import (
     DeviceRevoked,
-    NoSuchPairing,
     PairingConflict,
     PairingState,
     PublicKeyInUse,
@@ -31,7 +30,7 @@ from app.auth.sessions import Sessions
 from app.auth.signed_bytes import pairing_transcript
 from app.clock import Clock, day_of
 from app.database.port import Database, Plan, Rows, Statement, UserDatabases
-from app.errors import NotAuthenticated
+from app.errors import NotAuthenticated, NotFound
 from app.signals import Signals
 
 Step: TypeAlias = Callable[[Pairing, list[Rows]], Plan[Pairing]]
@@ -304,12 +303,12 @@ class Pairings:
     def _check_joiner(self, pairing: Pairing, asked: Asked) -> None:
         """The caller holds the key that joined. To anybody else there is no such pairing."""
         if pairing.joiner is None:
-            raise NoSuchPairing
+            raise NotFound
         try:
             self._proofs.check(asked, load_public_key(pairing.joiner.public_key), None)
         except NotAuthenticated as refused:
             if refused.code == "proof_invalid":
-                raise NoSuchPairing from None
+                raise NotFound from None
             raise
 
     async def _device(self, user_id: str, device_id: str) -> Device:
@@ -317,7 +316,7 @@ class Pairings:
         for device in store.devices_of(rows):
             if device.device_id == device_id:
                 return device
-        raise NoSuchPairing
+        raise NotFound
 
     async def _copy(self, pairing: Pairing) -> None:
         device = await self._device(pairing.user_id, pairing.new_device_id or "")
@@ -327,13 +326,13 @@ class Pairings:
 
 def _pairing_in(rows: Rows) -> Pairing:
     if not rows:
-        raise NoSuchPairing
+        raise NotFound
     return pairing_store.pairing_of(rows[0])
 
 
 def _check_owner(pairing: Pairing, device: CurrentDevice) -> None:
     if pairing.device_id != device.device_id:
-        raise NoSuchPairing
+        raise NotFound
 
 
 def _check_lives(devices: Sequence[Device], device_id: str, max_devices: int) -> None:

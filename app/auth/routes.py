@@ -15,7 +15,7 @@ from app.auth.dependencies import (
     current_device,
     has_bearer,
 )
-from app.auth.errors import NoSuchDevice, NoSuchPairing, PairingPayloadTooLarge
+from app.auth.errors import PairingPayloadTooLarge
 from app.auth.models import (
     MAX_APPROVE_BODY_BYTES,
     ApproveIn,
@@ -38,7 +38,7 @@ from app.auth.models import (
 from app.auth.pairing import MAX_CIPHERTEXT_BYTES, Approval
 from app.auth.pairings import JoinAttempt
 from app.auth.public_key import parse_thumbprint
-from app.errors import NotAuthenticated
+from app.errors import NotAuthenticated, NotFound
 from app.http.bodies import JsonBody
 from app.http.fields import encode_base64, is_uuid
 from app.http.routing import StrictRoute
@@ -51,13 +51,13 @@ WaitSeconds = Annotated[int, Query(ge=0, le=MAX_WAIT_SECONDS)]
 
 def _pairing_id(pairing_id: Annotated[str, Path()]) -> str:
     if not is_uuid(pairing_id):
-        raise NoSuchPairing
+        raise NotFound
     return pairing_id
 
 
 def _device_id(device_id: Annotated[str, Path()]) -> str:
     if not is_uuid(device_id):
-        raise NoSuchDevice
+        raise NotFound
     return device_id
 
 

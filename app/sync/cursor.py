@@ -6,7 +6,6 @@ so its old cursors are noticed however far the new sequence has grown.
 """
 
 import base64
-import binascii
 import hmac
 from dataclasses import dataclass
 from uuid import UUID
@@ -34,16 +33,13 @@ def seal(key: bytes, user_id: str, position: Position) -> str:
     """The cursor for this place, in this account."""
     tag = position.tag.ljust(TAG_BYTES, b"\0")
     body = _VERSION + position.seq.to_bytes(8, "big") + position.epoch + tag
-    return base64.urlsafe_b64encode(body + _mac(key, user_id, body)).rstrip(b"=").decode()
+    return _to_text(body + _mac(key, user_id, body))
 
 
 def open_cursor(keys: tuple[bytes, ...], user_id: str, cursor: str) -> Position:
     """The place a cursor names. Raises CursorInvalid unless one of the keys sealed it for this
-    account."""
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error):
-        raise CursorInvalid from None
+    account, and it is spelled as it was given out."""
+    raw = _from_text(cursor)
     body, seal_bytes = raw[:_BODY_BYTES], raw[_BODY_BYTES:]
     if len(raw) != _BODY_BYTES + _MAC_BYTES or body[:1] != _VERSION:
         raise CursorInvalid
@@ -52,6 +48,24 @@ def open_cursor(keys: tuple[bytes, ...], user_id: str, cursor: str) -> Position:
     seq = int.from_bytes(body[1:9], "big")
     tag = body[9 + EPOCH_BYTES :]
     return Position(seq, body[9 : 9 + EPOCH_BYTES], tag if seq else b"")
+
+
+def _to_text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _from_text(cursor: str) -> bytes:
+    """The decoder knows several spellings of the same bytes (other alphabet, padding, stray bits in
+    the last character); a cursor has one."""
+    if len(cursor) > MAX_LENGTH:
+        raise CursorInvalid
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        raise CursorInvalid from None
+    if _to_text(raw) != cursor:
+        raise CursorInvalid
+    return raw
 
 
 def _mac(key: bytes, user_id: str, body: bytes) -> bytes:

@@ -1,50 +1,64 @@
 """Wire shapes of `/sync`."""
 
-from typing import Annotated
+from typing import Annotated, NotRequired
 
-from pydantic import Field, StringConstraints, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
+from typing_extensions import TypedDict
 
-from app.http.fields import Base64, In, Out, Uuid
-from app.sync.cursor import MAX_LENGTH
+from app.errors import Invalid
+from app.http.fields import BASE64_SCHEMA, In, Out, Uuid, decode_base64
+from app.sync.errors import CursorInvalid
 from app.sync.versions import Change, Collection
 
 MAX_EPOCH = 2**32 - 1
 
-Cursor = Annotated[str, StringConstraints(max_length=MAX_LENGTH)]
 
+class ChangeIn(TypedDict):
+    """One version to store. Counters, sizes and clock rules are judged per item, not here.
 
-class ChangeIn(In):
-    """One version to store. Counters, sizes and clock rules are judged per item, not here."""
+    A dictionary and not a model: a push holds hundreds.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
 
     collection: Collection
     id: Uuid
     vector_clock: dict[Uuid, int]
     key_epoch: Annotated[int, Field(ge=1, le=MAX_EPOCH)]
     is_deleted: bool
-    encrypted_data: Base64
-    entry_id: Uuid | None = None
-    device_id: Uuid | None = None
+    encrypted_data: Annotated[str, WithJsonSchema(BASE64_SCHEMA)]
+    entry_id: NotRequired[Uuid | None]
+    device_id: NotRequired[Uuid | None]
 
-    @model_validator(mode="after")
-    def _only_tags_name_an_entry(self) -> "ChangeIn":
-        if self.entry_id is not None and self.collection != "tags":
-            raise PydanticCustomError(
-                "has_an_entry_id_that_only_tags_may_have", "only tags have an entry_id"
-            )
-        return self
 
-    def change(self, pusher: str) -> Change:
-        return Change(
-            collection=self.collection,
-            id=self.id,
-            author=self.device_id or pusher,
-            vector_clock=self.vector_clock,
-            key_epoch=self.key_epoch,
-            is_deleted=self.is_deleted,
-            encrypted_data=self.encrypted_data,
-            entry_id=self.entry_id,
-        )
+def changes_of(body: "PushIn", pusher: str) -> list[Change]:
+    """The changes as values, written by the pusher unless they name another author. Raises Invalid
+    for what is no base64, and for an `entry_id` on anything but a tag."""
+    return [_change_of(sent, at, pusher) for at, sent in enumerate(body.changes)]
+
+
+def _change_of(sent: ChangeIn, at: int, pusher: str) -> Change:
+    entry_id = sent.get("entry_id")
+    if entry_id is not None and sent["collection"] != "tags":
+        raise _fault(at, "entry_id", "only tags have one")
+    try:
+        data = decode_base64(sent["encrypted_data"])
+    except ValueError:
+        raise _fault(at, "encrypted_data", "must be base64") from None
+    return Change(
+        collection=sent["collection"],
+        id=sent["id"],
+        author=sent.get("device_id") or pusher,
+        vector_clock=sent["vector_clock"],
+        key_epoch=sent["key_epoch"],
+        is_deleted=sent["is_deleted"],
+        encrypted_data=data,
+        entry_id=entry_id,
+    )
+
+
+def _fault(at: int, name: str, reason: str) -> Invalid:
+    return Invalid(errors=[{"path": f"changes/{at}/{name}", "reason": reason}])
 
 
 class PushIn(In):
@@ -53,7 +67,14 @@ class PushIn(In):
     changes: Annotated[list[ChangeIn], Field(min_length=1)]
     atomic: bool = False
     confirm_deletes: Annotated[int, Field(ge=0)] | None = None
-    reset_from: Cursor | None = None
+    reset_from: str | None = None
+
+    @field_validator("reset_from", mode="before")
+    @classmethod
+    def _is_text_as_every_cursor_is(cls, value: object) -> object:
+        if value is not None and not isinstance(value, str):
+            raise CursorInvalid
+        return value
 
     @property
     def is_reset(self) -> bool:

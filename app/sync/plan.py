@@ -6,7 +6,7 @@ in which changes arrive does not change which versions remain.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from app.limits import MAX_TOMBSTONE_BYTES, MAX_VERSIONS
 from app.sync import clock as clocks
@@ -44,8 +44,7 @@ class Reset:
     everywhere: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of one change."""
 
     change: Change
@@ -105,16 +104,17 @@ def plan_push(
     reset: Reset | None = None,
 ) -> PushPlan:
     """Judge the changes one after another, each against what those before it left."""
-    held: dict[ItemKey, list[Version]] = {}
+    held: dict[ItemKey, Sequence[Version]] = {}
     results: list[Result] = []
     touched: dict[ItemKey, None] = {}
     for change in changes:
-        versions = held.setdefault(change.key, list(stored.get(change.key, ())))
+        key = change.key
+        versions = held[key] if key in held else stored.get(key, ())
         result = _judge(account, versions, change, reset)
         if result.verdict in ("applied", "conflict"):
-            held[change.key] = [*_undominated(versions, change), _version_of(change, now)]
-            touched.pop(change.key, None)
-            touched[change.key] = None
+            held[key] = [*_undominated(versions, change), _version_of(change, now)]
+            touched.pop(key, None)
+            touched[key] = None
         results.append(result)
     return PushPlan(
         results=tuple(results),
@@ -160,15 +160,18 @@ def _structural_fault(account: Account, change: Change) -> Rejection | None:
 def _counters_are_honest(versions: Sequence[Version], change: Change, reset: Reset | None) -> bool:
     """The author's own counter is new for this item; others' do not exceed what is stored, so
     that nobody can claim to have seen what was never there."""
-    own = change.vector_clock.get(change.author, 0)
+    clock = change.vector_clock
+    own = clock.get(change.author, 0)
+    if not versions:
+        return own > 0 and (len(clock) == 1 or reset is not None)
     known = clocks.highest(version.vector_clock for version in versions)
     if own <= known.get(change.author, 0):
         return False
-    if reset is not None and (reset.everywhere or not versions):
+    if reset is not None and reset.everywhere:
         return True
     return all(
         counter <= known.get(device_id, 0)
-        for device_id, counter in change.vector_clock.items()
+        for device_id, counter in clock.items()
         if device_id != change.author
     )
 
@@ -196,8 +199,8 @@ def _version_of(change: Change, now: int) -> Version:
 
 
 def _size(versions: Sequence[Version]) -> int:
-    return sum(version.size for version in versions)
+    return sum([version.size for version in versions])
 
 
 def _is_live(versions: Sequence[Version]) -> bool:
-    return any(not version.is_deleted for version in versions)
+    return not all([version.is_deleted for version in versions])

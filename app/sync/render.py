@@ -1,6 +1,5 @@
 """Answers that carry ciphertext, as JSON bytes. Blocks for as long as the content is large."""
 
-from binascii import b2a_base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -8,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from app.http.fields import encode_base64
 from app.sync.plan import Result
 from app.sync.versions import ItemKey
 
@@ -63,7 +63,7 @@ def _version(row: Row) -> Json:
         "vector_clock": orjson.Fragment(clock),
         "key_epoch": key_epoch,
         "is_deleted": is_deleted == 1,
-        "encrypted_data": b2a_base64(data, newline=False).decode(),
+        "encrypted_data": encode_base64(data),
         "received_at": received_at,
     }
     if collection == "tags":

@@ -9,7 +9,7 @@ from app.http.bodies import JsonBody
 from app.http.routing import StrictRoute
 from app.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT, MAX_WAIT_SECONDS, published_limits
 from app.sync.dependencies import CollectionsQuery, CursorQuery, SyncDep
-from app.sync.models import ItemsOut, PushIn, StatusOut, StorageOut
+from app.sync.models import ItemsOut, PushIn, StatusOut, StorageOut, changes_of
 from app.sync.service import PullRequest, PushRequest
 
 router = APIRouter(prefix="/sync", route_class=StrictRoute, tags=["sync"])
@@ -25,7 +25,7 @@ async def push(
     body: Annotated[PushIn, Depends(JsonBody(PushIn, "max_push_bytes"))],
 ) -> Response:
     request = PushRequest(
-        changes=[change.change(device.device_id) for change in body.changes],
+        changes=changes_of(body, device.device_id),
         atomic=body.atomic,
         confirm_deletes=body.confirm_deletes,
         is_reset=body.is_reset,

@@ -1,8 +1,7 @@
-"""Items and versions as values."""
+"""Items and versions as values: named tuples, since a push makes hundreds."""
 
 import hashlib
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from app.sync.clock import VectorClock
 
@@ -13,8 +12,7 @@ ItemKey: TypeAlias = tuple[Collection, str]
 """Collection and id: what names an item within an account."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One change of a push, structurally sound; `author` is the device that wrote the version."""
 
     collection: Collection
@@ -35,8 +33,7 @@ class Change:
         return hashlib.sha256(self.encrypted_data).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """A version as stored, without its ciphertext; `change` holds that while it is new."""
 
     author: str

@@ -1,0 +1,155 @@
+"""A lane: one connection of one client, its requests, and what answers must hold."""
+
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import orjson
+
+from bench.account import register
+from bench.items import Batches, batches
+from bench.servers import Name, Server
+from bench.wire import Answer, Connection, request
+
+PAGE = 500
+
+
+class WrongAnswer(Exception):
+    """A server did not do what it was timed for, so there is no number."""
+
+
+@dataclass
+class Lane:
+    """A client of either server, whose requests differ only in path and token."""
+
+    server: Name
+    connection: Connection
+    device_id: str
+    headers: dict[str, str]
+    contents: dict[str, str] = field(default_factory=dict)
+
+    def pushes(self, count: int, size: int) -> "Pushes":
+        """So many pushes of so many new items, ready to be sent."""
+        made = batches(self.device_id, count, size)
+        path = "/sync/push" if self.server == "echolia" else "/push"
+        return Pushes(self, [request("POST", path, self.headers, b) for b in made.bodies], made)
+
+    def pull(self, cursor: str | None, limit: int = PAGE) -> bytes:
+        """The request for the page after a cursor."""
+        path = "/sync/pull" if self.server == "echolia" else "/pull"
+        after = f"&cursor={quote(cursor)}" if cursor else ""
+        return request("GET", f"{path}?limit={limit}{after}", self.headers)
+
+    def pages(self) -> tuple[list[Answer], float]:
+        """Everything, from the start, as a fresh device pulls it; and the seconds it took."""
+        answers: list[Answer] = []
+        began = time.perf_counter()
+        cursor: str | None = None
+        while True:
+            answers.append(self.connection.exchange(self.pull(cursor)))
+            body = answers[-1].body
+            cursor = cursor_of(body)
+            if not cursor or b'"has_more":true' not in body[-80:]:
+                return answers, time.perf_counter() - began
+
+    def check_pages(self, answers: Sequence[Answer]) -> int:
+        """How many items came: all that this lane has pushed, to the byte, each once."""
+        got: dict[str, str] = {}
+        for answer in answers:
+            _demand(answer.status == 200, f"a pull was answered {answer.status}")
+            for change in orjson.loads(answer.body)["changes"]:
+                _demand(change["id"] not in got, "an item came twice")
+                got[change["id"]] = change["versions"][0]["encrypted_data"]
+        _demand(got == self.contents, "a pull did not bring what was pushed")
+        return len(got)
+
+    def polls(self, count: int) -> list[float]:
+        """Seconds that each of `count` pulls took that found nothing new."""
+        answers, _ = self.pages()
+        asked = self.pull(cursor_of(answers[-1].body))
+        answer, took = self.connection.exchange(asked), []
+        for _ in range(count):
+            began = time.perf_counter()
+            answer = self.connection.exchange(asked)
+            took.append(time.perf_counter() - began)
+        _demand(answer.status == 200 and b'"changes":[]' in answer.body, "a poll found something")
+        return took
+
+
+@dataclass
+class Pushes:
+    """Pushes of one lane, and the seconds each took once they were sent."""
+
+    lane: Lane
+    requests: list[bytes]
+    batches: Batches
+    answers: list[Answer] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
+
+    def send(self) -> float:
+        """Send all, one after another; the seconds from the first byte to the last answer."""
+        exchange = self.lane.connection.exchange
+        began = last = time.perf_counter()
+        for each in self.requests:
+            self.answers.append(exchange(each))
+            now = time.perf_counter()
+            self.took.append(now - last)
+            last = now
+        return last - began
+
+    def check(self) -> int:
+        """How many items were stored: every one that was sent."""
+        for answer, body in zip(self.answers, self.batches.bodies, strict=True):
+            count = body.count(b'"collection"')
+            _demand(answer.status == 200, f"a push was answered {answer.status}: {answer.body!r}")
+            _demand(_stored(self.lane.server, answer) == count, "a push left out items")
+        self.lane.contents.update(self.batches.contents)
+        return len(self.batches.contents)
+
+
+def open_lane(server: Server) -> Lane:
+    """A new client; on our server it has an account of its own."""
+    connection = Connection(server.port)
+    if server.name == "floor":
+        return Lane(server.name, connection, str(uuid.uuid4()), {})
+    account = register(connection)
+    bearer = {"Authorization": f"Bearer {account.access_token}"}
+    return Lane(server.name, connection, account.device_id, bearer)
+
+
+def send_at_once(pushes: Sequence[Pushes]) -> float:
+    """Send the pushes of several lanes at the same time; the seconds until the last is answered."""
+    began: list[float] = []
+    gate = threading.Barrier(len(pushes), action=lambda: began.append(time.perf_counter()))
+
+    def run(each: Pushes) -> None:
+        gate.wait()
+        each.send()
+
+    threads = [threading.Thread(target=run, args=(each,)) for each in pushes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.perf_counter() - began[0]
+
+
+def cursor_of(body: bytes) -> str:
+    """The cursor of a page, found without parsing what comes before it; empty if there is none."""
+    _, found, rest = body[-256:].rpartition(b'"cursor":"')
+    return rest.partition(b'"')[0].decode() if found else ""
+
+
+def _stored(server: Name, answer: Answer) -> int:
+    found = orjson.loads(answer.body)
+    if server == "floor":
+        return int(found["ok"])
+    return sum(result["verdict"] == "applied" for result in found["results"])
+
+
+def _demand(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise WrongAnswer(otherwise)

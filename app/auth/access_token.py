@@ -5,6 +5,7 @@ A token alone proves little: each request also reads the device's row, so revoca
 
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -82,6 +83,7 @@ def read(keys: ServerKeys, issuer: str, token: str, *, now: int) -> AccessClaims
         raise NotAuthenticated from None
 
 
+@lru_cache(maxsize=4096)
 def _verified(keys: ServerKeys, issuer: str, token: str) -> dict[str, Any]:
     header = jwt.get_unverified_header(token)
     key_set = keys.by_id(header.get("kid"))

@@ -120,13 +120,14 @@ class Accounts:
         rows = (await self._users.open(user_id).read([store.select_listed_devices()]))[0]
         return [store.listed_device_of(row) for row in rows]
 
-    async def revoke(self, user_id: str, device_id: str) -> None:
+    async def revoke(self, user_id: str, device_id: str, *, by: str) -> None:
         """The device fails on its next request, its sessions and pairings are over; again changes
-        nothing. Raises NotFound, or LastDevice for the only live one."""
+        nothing. Raises NotFound, LastDevice for the only live one, or NotAuthenticated if the
+        device that asks (`by`) was revoked meanwhile."""
         now = int(self._clock())
 
         def plan(rows: list[Rows]) -> Plan[Device]:
-            return _plan_revoke(store.devices_of(rows[0]), device_id, now)
+            return _plan_revoke(store.devices_of(rows[0]), device_id, by, now)
 
         decided = await self._master.decide([store.select_devices_of(user_id)], plan)
         await self._users.open(user_id).write(
@@ -198,13 +199,16 @@ def _plan_return(
     return Plan(statements, (returned, False))
 
 
-def _plan_revoke(devices: Sequence[Device], device_id: str, now: int) -> Plan[Device]:
+def _plan_revoke(devices: Sequence[Device], device_id: str, by: str, now: int) -> Plan[Device]:
+    live = {device.device_id for device in devices if device.status == "active"}
+    if by not in live:
+        raise NotAuthenticated
     target = next((device for device in devices if device.device_id == device_id), None)
     if target is None:
         raise NotFound
     if target.status != "active":
         return Plan((), target)
-    if sum(device.status == "active" for device in devices) == 1:
+    if len(live) == 1:
         raise LastDevice
     revoked = replace(target, status="revoked", generation=target.generation + 1)
     statements = (

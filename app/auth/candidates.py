@@ -59,12 +59,13 @@ async def examine(claim: Claim, origins: Sequence[str]) -> Candidate:
 def _examine(claim: Claim, origins: Sequence[str]) -> Candidate:
     key = validate_public_key(claim.public_key)
     signature = claim.wrapping_key_signature
-    if claim.wrapping_key is None or signature is None:
-        if claim.wrapping_key is not None or signature is not None:
+    if claim.wrapping_key is None:
+        if signature is not None:
             raise WrappingKeySignatureInvalid
         return Candidate(key, None, None, claim.description)
+    # Before the signature is missed: whoever sent a private key must hear of that first.
     wrapping = validate_wrapping_key(claim.wrapping_key)
-    if not any(
+    if signature is None or not any(
         key.verify(signature, wrapping_key_message(origin, key.thumbprint, wrapping.der))
         for origin in origins
     ):

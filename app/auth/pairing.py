@@ -1,7 +1,9 @@
 """Pairing as a state machine: which step may follow which. Pure.
 
 open → joined → revealed → approved → completed
-  └────────┴─────────┴─────────┴→ cancelled, expired;   joined twice → conflict
+  └────────┴─────────┴─────────┴→ cancelled, expired; conflict if joined twice
+
+Nothing leaves `completed`, `cancelled` and `conflict`, but that time erases them.
 """
 
 import hashlib
@@ -88,6 +90,16 @@ def check_alive(pairing: Pairing, now: int) -> None:
         raise PairingExpired
     if pairing.state == "conflict":
         raise PairingConflict
+
+
+def cancel_is_new(pairing: Pairing, now: int) -> bool:
+    """False if the pairing has ended anyway, and how it ended must stay visible. Raises
+    PairingExpired."""
+    if pairing.state == "cancelled":
+        return False
+    if now >= pairing.expires_at:
+        raise PairingExpired
+    return pairing.state not in ("completed", "conflict")
 
 
 def join_is_new(pairing: Pairing, joiner: Joiner) -> bool:

@@ -17,7 +17,9 @@ from app.auth.devices import CurrentDevice, Device, Session
 from app.auth.errors import (
     DeviceRevoked,
     PairingConflict,
+    PairingExpired,
     PairingState,
+    ProofRequired,
     PublicKeyInUse,
     TooManyDevices,
     TooManyPairings,
@@ -33,6 +35,7 @@ from app.database.port import Database, Plan, Rows, Statement, UserDatabases
 from app.errors import NotAuthenticated, NotFound
 from app.signals import Signals
 
+May: TypeAlias = Callable[[Pairing], None]
 Step: TypeAlias = Callable[[Pairing, list[Rows]], Plan[Pairing]]
 
 
@@ -107,6 +110,8 @@ class Pairings:
             try:
                 is_new = rules.join_is_new(pairing, joiner)
             except PairingConflict:
+                if pairing.state == "completed":
+                    raise
                 ended = pairing_store.set_ended(pairing_id, "conflict")
                 return Plan((ended,), replace(pairing, state="conflict"))
             if not is_new:
@@ -127,13 +132,12 @@ class Pairings:
         CommitmentMismatch for another nonce than was committed to."""
 
         def step(pairing: Pairing, _: list[Rows]) -> Plan[Pairing]:
-            _check_owner(pairing, device)
             if not rules.reveal_is_new(pairing, nonce):
                 return Plan((), pairing)
             revealed = replace(pairing, state="revealed", existing_nonce=nonce)
             return Plan((pairing_store.set_revealed(pairing_id, nonce),), revealed)
 
-        return await self._step(pairing_id, step)
+        return await self._step(pairing_id, step, may=_of(device))
 
     async def approve(
         self, device: CurrentDevice, pairing_id: str, thumbprint: bytes, approval: Approval
@@ -143,7 +147,6 @@ class Pairings:
         now = int(self._clock())
 
         def step(pairing: Pairing, rows: list[Rows]) -> Plan[Pairing]:
-            _check_owner(pairing, device)
             if not rules.approval_is_new(pairing, thumbprint, approval):
                 return Plan((), pairing)
             _check_lives(store.devices_of(rows[1]), device.device_id, self._max_devices)
@@ -159,41 +162,34 @@ class Pairings:
             return Plan(statements, approved)
 
         reads = [store.select_devices_of(device.user_id), store.select_device_by_key(thumbprint)]
-        approved = await self._step(pairing_id, step, reads)
+        approved = await self._step(pairing_id, step, reads, may=_of(device))
         await self._copy(approved)
         events.device_paired()
         return approved
 
     async def cancel_by_owner(self, device: CurrentDevice, pairing_id: str) -> None:
         """The pairing is over and its payload erased; a device already added stays."""
-        await self._cancel(pairing_id, lambda pairing: _check_owner(pairing, device))
+        await self._cancel(pairing_id, _of(device))
 
     async def cancel_by_joiner(self, asked: Asked, pairing_id: str) -> None:
         """As `cancel_by_owner`, asked for by the new device with its proof."""
-        pairing = await self._found(pairing_id)
-        self._check_joiner(pairing, asked)
-        await self._cancel(pairing_id, lambda _: None)
+        await self._joined(asked, pairing_id)
+        await self._cancel(pairing_id, _anybody)
 
     async def seen_by_owner(
         self, device: CurrentDevice, pairing_id: str, wait_seconds: int
     ) -> Pairing:
         """The pairing, at once or when it changes within `wait_seconds`."""
-
-        def may_see(pairing: Pairing) -> None:
-            _check_owner(pairing, device)
-
-        return await self._watched(pairing_id, may_see, wait_seconds)
+        return await self._watched(pairing_id, _of(device), wait_seconds)
 
     async def seen_by_joiner(self, asked: Asked, pairing_id: str, wait_seconds: int) -> Pairing:
         """As `seen_by_owner`, for the new device; before it joined there is nothing for it."""
-        pairing = await self._found(pairing_id)
-        self._check_joiner(pairing, asked)
-        return await self._watched(pairing_id, lambda _: None, wait_seconds)
+        await self._joined(asked, pairing_id)
+        return await self._watched(pairing_id, _anybody, wait_seconds)
 
     async def collect(self, asked: Asked, pairing_id: str) -> Collected:
         """The sealed payload, until completion erases it. Raises PairingState out of turn."""
-        pairing = await self._found(pairing_id)
-        self._check_joiner(pairing, asked)
+        pairing = await self._joined(asked, pairing_id)
         rules.check_alive(pairing, int(self._clock()))
         approval = rules.check_collectable(pairing)
         existing = await self._device(pairing.user_id, pairing.device_id)
@@ -202,8 +198,7 @@ class Pairings:
     async def complete(self, asked: Asked, pairing_id: str) -> Session:
         """A session for the new device; the payload is erased. Raises PairingState before
         approval, DeviceRevoked if the device was revoked since."""
-        pairing = await self._found(pairing_id)
-        self._check_joiner(pairing, asked)
+        await self._joined(asked, pairing_id)
 
         def step(pairing: Pairing, _: list[Rows]) -> Plan[Pairing]:
             if pairing.state == "completed":
@@ -217,6 +212,10 @@ class Pairings:
         if device.status != "active":
             raise DeviceRevoked
         return await self._sessions.start(device)
+
+    async def forget_ended(self) -> None:
+        """No expired pairing keeps its payload, and after an hour it is gone altogether."""
+        await self._master.write(pairing_store.forget_ended(int(self._clock())))
 
     def expires_in(self, pairing: Pairing) -> int:
         """Seconds the pairing has left."""
@@ -254,43 +253,58 @@ class Pairings:
             mac=attempt.mac,
         )
 
-    async def _step(self, pairing_id: str, step: Step, reads: Sequence[Statement] = ()) -> Pairing:
-        """Carry out one step on a live pairing and wake whoever waits for it."""
+    async def _step(
+        self,
+        pairing_id: str,
+        step: Step,
+        reads: Sequence[Statement] = (),
+        *,
+        may: May | None = None,
+    ) -> Pairing:
+        """Carry out one step on a live pairing and wake whoever waits for it. Whoever has no part
+        in it does not learn how it ended either."""
         now = int(self._clock())
 
         def plan(rows: list[Rows]) -> Plan[Pairing]:
             pairing = _pairing_in(rows[0])
+            (may or _anybody)(pairing)
             rules.check_alive(pairing, now)
             made = step(pairing, rows)
             if not made.statements:
                 return made
             return Plan((pairing_store.still(pairing), *made.statements), made.outcome)
 
-        decided = await self._master.decide([pairing_store.select(pairing_id), *reads], plan)
+        try:
+            decided = await self._master.decide([pairing_store.select(pairing_id), *reads], plan)
+        except PairingExpired:
+            await self.forget_ended()
+            raise
         self._signals.notify(pairing_id)
         return decided.outcome
 
-    async def _cancel(self, pairing_id: str, may: Callable[[Pairing], None]) -> None:
+    async def _cancel(self, pairing_id: str, may: May) -> None:
+        now = int(self._clock())
+
         def plan(rows: list[Rows]) -> Plan[None]:
             pairing = _pairing_in(rows[0])
             may(pairing)
-            if pairing.state in ("completed", "cancelled"):
+            if not rules.cancel_is_new(pairing, now):
                 return Plan((), None)
             return Plan((pairing_store.set_ended(pairing_id, "cancelled"),), None)
 
         await self._master.decide([pairing_store.select(pairing_id)], plan)
         self._signals.notify(pairing_id)
 
-    async def _watched(
-        self, pairing_id: str, may: Callable[[Pairing], None], wait_seconds: int
-    ) -> Pairing:
+    async def _watched(self, pairing_id: str, may: May, wait_seconds: int) -> Pairing:
         with self._signals.waiter(pairing_id) as waiter:
             pairing = await self._visible(pairing_id, may)
-            if wait_seconds and await waiter.wait(wait_seconds):
-                pairing = await self._visible(pairing_id, may)
-        return pairing
+            if not wait_seconds:
+                return pairing
+            await waiter.wait(wait_seconds)
+        # Not every end is signalled: time ends a pairing too.
+        return await self._visible(pairing_id, may)
 
-    async def _visible(self, pairing_id: str, may: Callable[[Pairing], None]) -> Pairing:
+    async def _visible(self, pairing_id: str, may: May) -> Pairing:
         pairing = await self._found(pairing_id)
         may(pairing)
         if pairing.state != "conflict":
@@ -298,10 +312,18 @@ class Pairings:
         return pairing
 
     async def _found(self, pairing_id: str) -> Pairing:
-        return _pairing_in((await self._master.read([pairing_store.select(pairing_id)]))[0])
+        rows = (await self._master.read([pairing_store.select(pairing_id)]))[0]
+        pairing = _pairing_in(rows)
+        if pairing.approval is not None and self.expires_in(pairing) == 0:
+            await self.forget_ended()
+        return pairing
 
-    def _check_joiner(self, pairing: Pairing, asked: Asked) -> None:
-        """The caller holds the key that joined. To anybody else there is no such pairing."""
+    async def _joined(self, asked: Asked, pairing_id: str) -> Pairing:
+        """The pairing, if the caller holds the key that joined: to anybody else there is none.
+        Raises ProofRequired or NotFound."""
+        if asked.proof is None:
+            raise ProofRequired
+        pairing = await self._found(pairing_id)
         if pairing.joiner is None:
             raise NotFound
         try:
@@ -310,6 +332,7 @@ class Pairings:
             if refused.code == "proof_invalid":
                 raise NotFound from None
             raise
+        return pairing
 
     async def _device(self, user_id: str, device_id: str) -> Device:
         rows = (await self._master.read([store.select_devices_of(user_id)]))[0]
@@ -330,9 +353,18 @@ def _pairing_in(rows: Rows) -> Pairing:
     return pairing_store.pairing_of(rows[0])
 
 
-def _check_owner(pairing: Pairing, device: CurrentDevice) -> None:
-    if pairing.device_id != device.device_id:
-        raise NotFound
+def _of(device: CurrentDevice) -> May:
+    """To every device but the one that opened it there is no such pairing."""
+
+    def may(pairing: Pairing) -> None:
+        if pairing.device_id != device.device_id:
+            raise NotFound
+
+    return may
+
+
+def _anybody(_: Pairing) -> None:
+    """The caller has been looked at already, or the pairing's id is enough."""
 
 
 def _check_lives(devices: Sequence[Device], device_id: str, max_devices: int) -> None:

@@ -62,7 +62,8 @@ class Nonces:
 class SeenProofs:
     """The proofs of the last minutes, so that none works twice.
 
-    They are kept in memory: after a restart, proofs dated before it must carry a new nonce.
+    They are kept in memory: after a restart, and until no proof taken before it could hold any
+    longer, a proof must carry a nonce of this process.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -76,7 +77,8 @@ class SeenProofs:
         key = hashlib.sha256(thumbprint + jti.encode()).digest()[:16]
         if key in self._until:
             return False
-        self._until[key] = now + 2 * WINDOW_SECONDS
+        # A proof from a clock that runs ahead holds for two windows, and through that last second.
+        self._until[key] = now + 2 * WINDOW_SECONDS + 1
         return True
 
     def _forget(self, now: float) -> None:
@@ -175,7 +177,7 @@ def _dated(claims: dict[str, Any], nonces: Nonces, *, now: int, started_at: int)
         if dated is None:
             raise NonceRequired
         return ProofDate(dated, by_nonce=True)
-    if abs(now - made_at) > WINDOW_SECONDS or made_at < started_at:
+    if abs(now - made_at) > WINDOW_SECONDS or made_at <= started_at + WINDOW_SECONDS:
         raise NonceRequired
     return ProofDate(min(made_at, now), by_nonce=False)
 

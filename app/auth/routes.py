@@ -49,13 +49,13 @@ router = APIRouter(prefix="/auth", route_class=StrictRoute, tags=["auth"])
 WaitSeconds = Annotated[int, Query(ge=0, le=MAX_WAIT_SECONDS)]
 
 
-def _pairing_id(pairing_id: Annotated[str, Path()]) -> str:
+async def _pairing_id(pairing_id: Annotated[str, Path()]) -> str:
     if not is_uuid(pairing_id):
         raise NotFound
     return pairing_id
 
 
-def _device_id(device_id: Annotated[str, Path()]) -> str:
+async def _device_id(device_id: Annotated[str, Path()]) -> str:
     if not is_uuid(device_id):
         raise NotFound
     return device_id
@@ -126,7 +126,7 @@ async def devices(auth: AuthDep, device: CurrentDeviceDep) -> DevicesOut:
 
 @router.delete("/devices/{device_id}", status_code=204)
 async def revoke(auth: AuthDep, device: ProvenDeviceDep, device_id: DeviceId) -> None:
-    await auth.accounts.revoke(device.user_id, device_id)
+    await auth.accounts.revoke(device.user_id, device_id, by=device.device_id)
 
 
 @router.post("/pairings", status_code=201)

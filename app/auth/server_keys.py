@@ -5,6 +5,7 @@ HKDF (RFC 5869) with a label per purpose, so that nothing made under one can pas
 
 import hashlib
 import hmac
+import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,8 +81,17 @@ def load_server_keys(settings: Settings) -> ServerKeys:
 
 
 def _generated(path: Path) -> bytes:
+    """The secret kept there; made first if there is none, whole or not at all."""
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(48))
+        aside = path.with_suffix(".new")
+        with open(aside, "w", opener=_private) as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(path)
         events.secret_generated(setting="JWT_SECRET")
     return path.read_bytes()
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)

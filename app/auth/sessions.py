@@ -1,6 +1,7 @@
 """Sessions: begun by a proof of a device's key, continued by refresh, ended by revocation."""
 
 import uuid
+from dataclasses import replace
 
 from app import events
 from app.auth import access_token, refresh, store
@@ -79,7 +80,7 @@ class Sessions:
             )
         except Conflict:
             raise LoginFailed from None
-        return self._session(current, family, 1, token, now)
+        return self._session(current, family, token, now)
 
     async def authenticate(self, token: str) -> CurrentDevice:
         """The device whose access token this is. Raises NotAuthenticated unless token, device and
@@ -158,9 +159,10 @@ class Sessions:
             events.session_ended(reason="refresh_reused")
         if family is None or device is None:
             raise _REFUSALS[verdict]
-        generation = family.generation + (verdict == "rotate")
-        successor = self._token_of(family, token.user_id, generation)
-        return self._session(device, family, generation, successor, now)
+        if verdict == "rotate":
+            family = replace(family, generation=family.generation + 1, refreshed_at=now)
+            return self._session(device, family, self._successor(family, token.user_id), now)
+        return self._session(device, family, self._current_of(family, token.user_id), now)
 
     def _plan_refresh(
         self, rows: Rows, token: RefreshToken, proof: ProofDate, now: int
@@ -180,9 +182,8 @@ class Sessions:
             public_key=public_key,
         )
         if verdict == "rotate":
-            made = refresh.make(
-                self._keys.current, token.user_id, family.family_id, family.generation + 1
-            )
+            rotated = replace(family, generation=family.generation + 1)
+            made = self._successor(rotated, token.user_id)
             statements = store.rotate_family(family, refresh.hash_of(made), now)
             return Plan(statements, (verdict, family, device))
         if verdict == "repeat":
@@ -190,24 +191,28 @@ class Sessions:
         ends = (store.end_family(family.family_id),) if verdict == "reused" else ()
         return Plan(ends, (verdict, None, None))
 
-    def _token_of(self, family: Family, user_id: str, generation: int) -> str:
-        """The refresh token of a step; made under an earlier secret if it was first given so."""
+    def _successor(self, family: Family, user_id: str) -> str:
+        """The refresh token of the step that the session now takes."""
+        return refresh.make(self._keys.current, user_id, family.family_id, family.generation)
+
+    def _current_of(self, family: Family, user_id: str) -> str:
+        """The refresh token given out last, made under an earlier secret if it was given so."""
         made = [
-            refresh.make(keys, user_id, family.family_id, generation) for keys in self._keys.all
+            refresh.make(keys, user_id, family.family_id, family.generation)
+            for keys in self._keys.all
         ]
         known = (token for token in made if refresh.hash_of(token) == family.current_hash)
-        return made[0] if generation > family.generation else next(known, made[0])
+        return next(known, made[0])
 
-    def _session(
-        self, device: CurrentDevice, family: Family, generation: int, token: str, now: int
-    ) -> Session:
-        life = self._settings.access_token_seconds
+    def _session(self, device: CurrentDevice, family: Family, token: str, now: int) -> Session:
+        life = min(self._settings.access_token_seconds, family.ends_at - now)
+        idle_until = family.refreshed_at + self._settings.refresh_token_seconds
         claims = AccessClaims(
             user_id=device.user_id,
             device_id=device.device_id,
             generation=device.generation,
             family_id=family.family_id,
-            family_generation=generation,
+            family_generation=family.generation,
             thumbprint=thumbprint_text(device.thumbprint),
         )
         return Session(
@@ -218,7 +223,7 @@ class Sessions:
             ),
             refresh_token=token,
             expires_in=life,
-            refresh_expires_in=min(self._settings.refresh_token_seconds, family.ends_at - now),
+            refresh_expires_in=min(idle_until, family.ends_at) - now,
             server_time=now,
         )
 

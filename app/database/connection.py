@@ -4,6 +4,7 @@ Everything here blocks and belongs on a worker thread.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import TypeVar
 
@@ -112,12 +113,19 @@ def _version(connection: apsw.Connection) -> int:
 
 
 def _run(connection: apsw.Connection, statement: Statement) -> Rows:
-    return connection.execute(statement.sql, statement.params).fetchall()
+    return _run_all(connection, (statement,))[0]
 
 
 def _run_all(connection: apsw.Connection, statements: Sequence[Statement]) -> list[Rows]:
     execute = connection.cursor().execute
-    return [execute(sql, params).fetchall() for sql, params in statements]
+    return [
+        (
+            execute(sql, params).fetchall()
+            if each is None
+            else list(starmap(each, execute(sql, params)))
+        )
+        for sql, params, each in statements
+    ]
 
 
 def _within(connection: apsw.Connection, begin: str, work: Callable[[], Result]) -> Result:

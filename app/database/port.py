@@ -21,16 +21,21 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeAlias, Type
 from app.errors import EcholiaError
 
 Value: TypeAlias = int | float | str | bytes | None
-Rows: TypeAlias = list[tuple[Any, ...]]
+Rows: TypeAlias = list[Any]
 Mark: TypeAlias = int | None
 Outcome = TypeVar("Outcome")
 
 
 class Statement(NamedTuple):
-    """One SQL statement and what is bound to it."""
+    """One SQL statement, what is bound to it, and what becomes of each row.
+
+    `each`, a pure function of a row's columns, runs as the row is read, on whichever thread reads:
+    content is turned into its final form while it is at hand, and never held twice.
+    """
 
     sql: str
     params: Sequence[Value] = ()
+    each: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,18 +12,20 @@ from app.sync.service import SyncService
 from app.sync.versions import COLLECTIONS, Collection
 
 
-def sync_of(request: Request) -> SyncService:
+async def sync_of(request: Request) -> SyncService:
     return cast("SyncService", request.app.state.sync)
 
 
-def cursor_of(cursor: Annotated[str | None, Query()] = None) -> str | None:
+async def cursor_of(cursor: Annotated[str | None, Query()] = None) -> str | None:
     """The cursor as sent; an absent one means from the start."""
     if cursor is not None and not 1 <= len(cursor) <= MAX_LENGTH:
         raise CursorInvalid
     return cursor
 
 
-def collections_of(collections: Annotated[str | None, Query()] = None) -> tuple[Collection, ...]:
+async def collections_of(
+    collections: Annotated[str | None, Query()] = None,
+) -> tuple[Collection, ...]:
     """Which collections to pull, separated by commas; absent means all."""
     if collections is None:
         return COLLECTIONS

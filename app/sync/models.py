@@ -2,7 +2,7 @@
 
 from typing import Annotated, NotRequired
 
-from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import ConfigDict, Field, WithJsonSchema, field_validator
 from typing_extensions import TypedDict
 
 from app.errors import Invalid

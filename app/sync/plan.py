@@ -203,4 +203,4 @@ def _size(versions: Sequence[Version]) -> int:
 
 
 def _is_live(versions: Sequence[Version]) -> bool:
-    return not all([version.is_deleted for version in versions])
+    return not all(version.is_deleted for version in versions)

@@ -1,78 +1,119 @@
-"""Answers that carry ciphertext, as JSON bytes. Blocks for as long as the content is large."""
+"""Answers that carry ciphertext, as JSON bytes put together from parts.
+
+Each version becomes its bytes on the wire while its row is read. What is spliced in is safe by
+where it comes from: ids and clocks are stored in the one spelling they were checked in, and the
+rest are numbers and base64.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
-from typing import Any
+from typing import NamedTuple
 
 import orjson
+import pybase64
 
-from app.http.fields import encode_base64
 from app.sync.plan import Result
-from app.sync.versions import ItemKey
+from app.sync.versions import Collection, ItemKey
 
-Json = dict[str, Any]
-Row = tuple[Any, ...]
+_BOOLEANS = ("false", "true")
 
 
-def page(rows: Sequence[Row], cursor: str, *, has_more: bool, now: int) -> bytes:
-    """The answer to a pull."""
-    changes = [
-        {"collection": first[1], "id": first[2], "versions": [_version(row) for row in group]}
-        for first, group in _by_item(rows)
-    ]
-    return orjson.dumps(
-        {"changes": changes, "cursor": cursor, "has_more": has_more, "server_time": now}
+class SealedVersion(NamedTuple):
+    """A version in its wire form, as the three parts that are joined once, and the item it belongs
+    to."""
+
+    seq: int
+    collection: Collection
+    id: str
+    head: bytes
+    data: bytes
+    tail: bytes
+
+
+def sealed_version(
+    seq: int,
+    collection: Collection,
+    item_id: str,
+    device_id: str,
+    vector_clock: str,
+    key_epoch: int,
+    is_deleted: int,
+    received_at: int,
+    encrypted_data: bytes,
+    entry_id: str | None,
+) -> SealedVersion:
+    """A content row in its wire form; `vector_clock` is stored as the JSON it is sent as."""
+    head = (
+        f'{{"device_id":"{device_id}","vector_clock":{vector_clock},"key_epoch":{key_epoch},'
+        f'"is_deleted":{_BOOLEANS[is_deleted]},"received_at":{received_at},"encrypted_data":"'
     )
+    tail = b'"}'
+    if collection == "tags":
+        tail = f'","entry_id":{_text_or_null(entry_id)}}}'.encode()
+    data = pybase64.b64encode(encrypted_data)
+    return SealedVersion(seq, collection, item_id, head.encode(), data, tail)
+
+
+def page(versions: Sequence[SealedVersion], cursor: str, *, has_more: bool, now: int) -> bytes:
+    """The answer to a pull."""
+    parts = [b'{"changes":[']
+    for (collection, item_id), joined in _by_item(versions):
+        parts.append(f'{{"collection":"{collection}","id":"{item_id}","versions":['.encode())
+        parts += joined
+        parts.append(b"]},")
+    if len(parts) > 1:
+        parts[-1] = b"]}"
+    end = f'],"cursor":"{cursor}","has_more":{_BOOLEANS[has_more]},"server_time":{now}}}'
+    parts.append(end.encode())
+    return b"".join(parts)
 
 
 def pushed(
-    results: Sequence[Result], rows: Iterable[Sequence[Row]], cursor: str, *, now: int
+    results: Sequence[Result], found: Iterable[Sequence[SealedVersion]], cursor: str, *, now: int
 ) -> bytes:
     """The answer to a push; versions that did not fit are null."""
-    return orjson.dumps(
-        {"results": results_with_versions(results, rows), "cursor": cursor, "server_time": now}
-    )
+    shown = results_with_versions(results, found)
+    return orjson.dumps({"results": shown, "cursor": cursor, "server_time": now})
 
 
-def results_with_versions(results: Sequence[Result], rows: Iterable[Sequence[Row]]) -> list[Json]:
+def results_with_versions(
+    results: Sequence[Result], found: Iterable[Sequence[SealedVersion]]
+) -> list[dict[str, object]]:
     """Each result, in request order, with the item's versions where the client needs them."""
-    versions = {
-        (first[1], first[2]): [_version(row) for row in group]
-        for found in rows
-        for first, group in _by_item(found)
-    }
+    versions = {key: b"".join(parts) for each in found for key, parts in _by_item(each)}
     return [_result(result, versions) for result in results]
 
 
-def _result(result: Result, versions: Mapping[ItemKey, list[Json]]) -> Json:
+def _result(result: Result, versions: Mapping[ItemKey, bytes]) -> dict[str, object]:
     change = result.change
-    shown: Json = {"collection": change.collection, "id": change.id, "verdict": result.verdict}
+    shown: dict[str, object] = {
+        "collection": change.collection,
+        "id": change.id,
+        "verdict": result.verdict,
+    }
     if result.code is not None:
         shown["code"] = result.code
     if result.shows_versions:
-        shown["versions"] = versions.get(change.key)
+        joined = versions.get(change.key)
+        shown["versions"] = None if joined is None else orjson.Fragment(b"[%b]" % joined)
     return shown
 
 
-def _version(row: Row) -> Json:
-    """A version from a content row; its clock is stored as the JSON it is sent as."""
-    _, collection, _, device_id, clock, key_epoch, is_deleted, received_at, data, entry_id = row
-    version = {
-        "device_id": device_id,
-        "vector_clock": orjson.Fragment(clock),
-        "key_epoch": key_epoch,
-        "is_deleted": is_deleted == 1,
-        "encrypted_data": encode_base64(data),
-        "received_at": received_at,
-    }
-    if collection == "tags":
-        version["entry_id"] = entry_id
-    return version
+def _by_item(versions: Iterable[SealedVersion]) -> Iterator[tuple[ItemKey, list[bytes]]]:
+    """Each item with the parts of its versions, which stand together and share a sequence
+    number."""
+    item: ItemKey | None = None
+    parts: list[bytes] = []
+    for _, collection, item_id, *version in versions:
+        if item == (collection, item_id):
+            parts.append(b",")
+        elif item is not None:
+            yield item, parts
+            parts = []
+        item = (collection, item_id)
+        parts += version
+    if item is not None:
+        yield item, parts
 
 
-def _by_item(rows: Sequence[Row]) -> Iterator[tuple[Row, list[Row]]]:
-    """Content rows grouped into items: the first row, and all of them."""
-    for _, group in groupby(rows, key=itemgetter(0, 1, 2)):
-        versions = list(group)
-        yield versions[0], versions
+def _text_or_null(text: str | None) -> str:
+    return "null" if text is None else f'"{text}"'

@@ -1,11 +1,8 @@
 """Push, pull and status of one account."""
 
-import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
 from app import events
 from app.auth.devices import CurrentDevice
@@ -28,16 +25,12 @@ from app.sync.errors import (
     TooManyChanges,
 )
 from app.sync.plan import FREE_DELETES, Account, Items, PushPlan, Reset, Result, plan_push
+from app.sync.render import SealedVersion
 from app.sync.store import State
 from app.sync.versions import Change, Collection, ItemKey
 
 ON_OPEN: tuple[Statement, ...] = (store.NAME_EPOCH,)
 """What a user's database is brought up to whenever it is opened."""
-
-INLINE_BYTES = 64 * 1024
-"""Content up to here is rendered where it is; above, on a thread."""
-
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +98,12 @@ class SyncService:
         decided = await self._users.open(device.user_id).decide(judged.reads, judged.plan)
         pushed, rows = decided.outcome, decided.rows[decided.outcome.reads_from :]
         if pushed.aborted:
-            results = await _rendered(
-                rows, partial(render.results_with_versions, pushed.results, rows)
-            )
-            raise AtomicAborted(results=results)
+            raise AtomicAborted(results=render.results_with_versions(pushed.results, rows))
         if pushed.reads_from:
             self._signals.notify(device.user_id)
         _log(pushed.results)
         cursor = seal(self._cursor_keys[0], device.user_id, pushed.position)
-        return await _rendered(rows, partial(render.pushed, pushed.results, rows, cursor, now=now))
+        return render.pushed(pushed.results, rows, cursor, now=now)
 
     async def pull(self, device: CurrentDevice, request: PullRequest) -> bytes:
         """The next page of changes after the cursor. Raises CursorInvalid or ResetRequired."""
@@ -121,16 +111,8 @@ class SyncService:
         db = self._users.open(device.user_id)
         found = await self._page(db, request, position)
         cursor = seal(self._cursor_keys[0], device.user_id, found.position)
-        return await _rendered(
-            [found.rows],
-            partial(
-                render.page,
-                found.rows,
-                cursor,
-                has_more=found.has_more,
-                now=int(self._clock()),
-            ),
-        )
+        now = int(self._clock())
+        return render.page(found.versions, cursor, has_more=found.has_more, now=now)
 
     async def has_news(self, device: CurrentDevice, request: PullRequest) -> bool:
         """Whether a pull would bring something, waiting up to `wait_seconds` for it."""
@@ -138,7 +120,7 @@ class SyncService:
         db = self._users.open(device.user_id)
         with self._signals.waiter(device.user_id) as waiter:
             found = await self._page(db, request, position)
-            return bool(found.rows) or await waiter.wait(request.wait_seconds)
+            return bool(found.versions) or await waiter.wait(request.wait_seconds)
 
     async def status(self, device: CurrentDevice) -> Status:
         """What the account holds now."""
@@ -167,23 +149,23 @@ class SyncService:
     async def _page(self, db: Database, request: PullRequest, position: Position | None) -> "_Page":
         after = position.seq if position else 0
         statements = store.select_page(request.collections, after, request.limit, MAX_PULL_BYTES)
-        state_rows, rows, ends, tags = await db.read([store.READ_STATE, *statements])
+        state_rows, versions, ends, tags = await db.read([store.READ_STATE, *statements])
         state = store.state_of(state_rows[0])
         if position is not None and (reason := _reset_reason(position, state, tags)):
             raise ResetRequired(reason=reason)
-        last = rows[-1][0] if rows else state.seq
-        has_more = bool(rows) and any(end is not None and end > last for end in ends[0])
+        last = versions[-1].seq if versions else state.seq
+        has_more = bool(versions) and any(end is not None and end > last for end in ends[0])
         if not has_more:
-            return _Page(rows, Position(state.seq, state.epoch, state.tag), has_more=False)
+            return _Page(versions, Position(state.seq, state.epoch, state.tag), has_more=False)
         tag = next((tag for seq, tag in tags if seq >= last), None)
         if tag is None:
             tag = (await db.read([store.select_commit_at(last)]))[0][0][1]
-        return _Page(rows, Position(last, state.epoch, tag), has_more=True)
+        return _Page(versions, Position(last, state.epoch, tag), has_more=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    rows: Rows
+    versions: Sequence[SealedVersion]
     position: Position
     has_more: bool
 
@@ -294,11 +276,6 @@ def _shown(results: Sequence[Result], items: Items) -> list[Statement]:
             break
         keys[key] = None
     return store.select_contents(keys)
-
-
-async def _rendered(rows: Sequence[Rows], make: Callable[[], Made]) -> Made:
-    size = sum(len(row[8]) for found in rows for row in found)
-    return make() if size <= INLINE_BYTES else await asyncio.to_thread(make)
 
 
 def _log(results: Sequence[Result]) -> None:

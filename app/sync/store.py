@@ -7,8 +7,10 @@ from typing import Any
 import orjson
 
 from app.database.port import Statement, guard
+from app.limits import MAX_VERSIONS
 from app.sync import clock as clocks
 from app.sync.plan import Items, PushPlan
+from app.sync.render import sealed_version
 from app.sync.versions import COLLECTIONS, Collection, ItemKey, Version
 
 Row = tuple[Any, ...]
@@ -179,14 +181,15 @@ def _content(name: Collection) -> str:
 
 
 def select_contents(keys: Iterable[ItemKey]) -> list[Statement]:
-    """All versions of these items, with content."""
+    """All versions of these items, as `SealedVersion`s."""
     ids: dict[Collection, list[str]] = {}
     for collection, item_id in keys:
         ids.setdefault(collection, []).append(item_id)
     return [
         Statement(
-            f"{_content(name)} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY seq, id",
+            f"{_content(name)} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY seq",
             (orjson.dumps(wanted).decode(),),
+            sealed_version,
         )
         for name, wanted in ids.items()
     ]
@@ -198,8 +201,12 @@ def select_contents(keys: Iterable[ItemKey]) -> list[Statement]:
 def select_page(
     collections: Sequence[Collection], after: int, limit: int, max_bytes: int
 ) -> list[Statement]:
-    """The next items of these collections in order of the sequence: at most `limit` versions and
-    `max_bytes` of content, at least one item, and never part of an item."""
+    """The next items of these collections in order of the sequence, whole: as many as begin within
+    `limit` versions and stay within `max_bytes` of content, and at least one.
+
+    The head looks further than `limit` by the most versions an item can have, so that the bytes of
+    the last item are all counted.
+    """
     heads = " UNION ALL ".join(
         f"SELECT seq, size FROM {_TABLES[name]} WHERE seq > ?1" for name in collections
     )
@@ -208,14 +215,15 @@ def select_page(
         for name in collections
     )
     page = (
-        f"WITH head AS (SELECT seq, size FROM ({heads}) ORDER BY seq LIMIT ?2),"
-        " total AS (SELECT seq, SUM(size) OVER (ORDER BY seq) AS bytes FROM head),"
-        " cutoff AS MATERIALIZED (SELECT COALESCE(MAX(seq) FILTER (WHERE bytes <= ?3), MIN(seq))"
-        f" AS seq FROM total) {contents} ORDER BY seq"
+        f"WITH head AS (SELECT seq, size FROM ({heads}) ORDER BY seq LIMIT ?2 + {MAX_VERSIONS}),"
+        " total AS (SELECT seq, RANK() OVER so_far AS place, SUM(size) OVER so_far AS bytes"
+        " FROM head WINDOW so_far AS (ORDER BY seq)),"
+        " cutoff AS MATERIALIZED (SELECT COALESCE(MAX(seq) FILTER (WHERE bytes <= ?3 AND"
+        f" place <= ?2), MIN(seq)) AS seq FROM total) {contents} ORDER BY seq"
     )
     ends = ", ".join(f"(SELECT MAX(seq) FROM {_TABLES[name]})" for name in collections)
     return [
-        Statement(page, (after, limit, max_bytes)),
+        Statement(page, (after, limit, max_bytes), sealed_version),
         Statement(f"SELECT {ends}"),
         Statement(
             "SELECT seq, tag FROM sync_commit WHERE seq >= ? ORDER BY seq LIMIT ?",

@@ -1,0 +1,114 @@
+"""Echolia for Python: a private journal that works offline and syncs as ciphertext.
+
+from echolia import Client
+
+with Client.create("~/.echolia", server="https://journal.example", passphrase="...") as me:
+    me.entries.add("Dear diary, today was fine.")
+    me.sync()
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ._client import Client, Invite, Join, LocalStatus, Options
+from ._clocks import VectorClock
+from ._devices import Device
+from ._errors import (
+    AlreadySetUp,
+    AmbiguousId,
+    AnswerInvalid,
+    CannotOpen,
+    EcholiaError,
+    EntitlementRequired,
+    ItemNotFound,
+    KeyringError,
+    LinkInvalid,
+    MassDelete,
+    NotAuthenticated,
+    NotSetUp,
+    Offline,
+    PairingCancelled,
+    PairingConflict,
+    PairingError,
+    PairingExpired,
+    PairingForged,
+    PayloadInvalid,
+    QuotaExceeded,
+    RateLimited,
+    Refused,
+    ServerError,
+    StoreError,
+    WrongCode,
+    WrongPassphrase,
+)
+from ._journal import Entries, Entry, Memories, Memory, Tag, Tags
+from ._merge import MergePolicy, Sibling, keep_both
+from ._report import HeldBack, SyncReport
+from ._sealing import ItemContext, open_envelope, padded_length, seal
+from ._session import Session
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from ._auth import DeviceAuth
+
+__all__ = [
+    "AlreadySetUp",
+    "AmbiguousId",
+    "AnswerInvalid",
+    "CannotOpen",
+    "Client",
+    "Device",
+    "DeviceAuth",
+    "EcholiaError",
+    "EntitlementRequired",
+    "Entries",
+    "Entry",
+    "HeldBack",
+    "Invite",
+    "ItemContext",
+    "ItemNotFound",
+    "Join",
+    "KeyringError",
+    "LinkInvalid",
+    "LocalStatus",
+    "MassDelete",
+    "Memories",
+    "Memory",
+    "MergePolicy",
+    "NotAuthenticated",
+    "NotSetUp",
+    "Offline",
+    "Options",
+    "PairingCancelled",
+    "PairingConflict",
+    "PairingError",
+    "PairingExpired",
+    "PairingForged",
+    "PayloadInvalid",
+    "QuotaExceeded",
+    "RateLimited",
+    "Refused",
+    "ServerError",
+    "Session",
+    "Sibling",
+    "StoreError",
+    "SyncReport",
+    "Tag",
+    "Tags",
+    "VectorClock",
+    "WrongCode",
+    "WrongPassphrase",
+    "__version__",
+    "keep_both",
+    "open_envelope",
+    "padded_length",
+    "seal",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """`DeviceAuth` on first use: it needs the HTTP client, which is slow to import."""
+    if name != "DeviceAuth":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ._auth import DeviceAuth
+
+    return DeviceAuth

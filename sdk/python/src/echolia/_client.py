@@ -1,0 +1,352 @@
+"""The client: one device of one account, its journal, and the server it syncs with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ._canonical import b64, lp, unb64
+from ._devices import Device, list_devices, revoke_device
+from ._errors import AlreadySetUp, AnswerInvalid, CannotOpen, NotSetUp, PairingForged
+from ._files import make_private_folder
+from ._journal import Entries, Memories, Tags
+from ._keyring import Keyring, KeyringFile
+from ._merge import MergePolicy, keep_both
+from ._names import checked_name, suggest_name
+from ._pairing import Invitation
+from ._pairing_flow import Inviter, Joining
+from ._push import Progress
+from ._registration import register
+from ._report import SyncReport
+from ._sealing import open_bytes, seal_bytes
+from ._session import Session
+from ._store import Store
+from ._sync import MERGE_WAIT_SECONDS, SyncEngine, silent
+from ._vault import Vault
+from ._versions import COLLECTIONS
+
+if TYPE_CHECKING:
+    import httpx
+
+    from ._driver import Driver
+
+DEFAULT_SERVER = "http://localhost:8000"
+PAIRING_SECONDS = 300.0
+_KEYRING = "keyring.json"
+_STORE = "store.db"
+_SESSION_AAD = lp(b"echolia/local/v1", b"session")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an app may replace: the transport (tests), how conflicts read, when they are merged.
+
+    `merge_wait_seconds` bounds the random wait before siblings are merged; None: only edits
+    merge them.
+    """
+
+    transport: httpx.BaseTransport | None = None
+    merge_policy: MergePolicy = keep_both
+    merge_wait_seconds: tuple[float, float] | None = MERGE_WAIT_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStatus:
+    """Where this device stands, known without the network. `synced_at` in Unix seconds."""
+
+    server: str
+    user_id: str
+    device_id: str
+    device_name: str
+    items: dict[str, int]
+    pending: int
+    conflicts: int
+    unopenable: int
+    synced_at: int | None
+
+
+class Client:
+    """A device that belongs to an account. Use as a context manager, from one thread."""
+
+    entries: Entries
+    memories: Memories
+    tags: Tags
+
+    def __init__(self, file: KeyringFile, keyring: Keyring, options: Options) -> None:
+        self._file = file
+        self._keyring = keyring
+        self._options = options
+        self._store = Store(file.path.parent / _STORE)
+        self.vault = Vault(self._store, keyring, options.merge_policy)
+        self._engine = SyncEngine(self.vault, merge_wait_seconds=options.merge_wait_seconds)
+        self.entries = Entries(self.vault)
+        self.memories = Memories(self.vault)
+        self.tags = Tags(self.vault)
+
+    # -- coming to be
+
+    @classmethod
+    def create(
+        cls,
+        home: str | os.PathLike[str],
+        *,
+        server: str = DEFAULT_SERVER,
+        passphrase: str = "",
+        device_name: str | None = None,
+        options: Options = Options(),
+    ) -> Client:
+        """A new account with this device as its first; AlreadySetUp if `home` has one.
+
+        Interrupted at any point, calling it again goes on with the same keys.
+        """
+        name = checked_name(device_name) if device_name else suggest_name()
+        file, keyring = _begin(home, server, passphrase, name)
+        if keyring.joining is not None:
+            raise AlreadySetUp("this folder is in the middle of a pairing")
+        if not keyring.key_epochs:
+            keyring = replace(keyring, key_epochs={1: os.urandom(32)})
+            file.save(keyring)
+        if keyring.user_id is None:
+            keyring = _registered(file, keyring, options)
+        return cls(file, keyring, options)._with_published_name()
+
+    @classmethod
+    def open(
+        cls, home: str | os.PathLike[str], passphrase: str = "", *, options: Options = Options()
+    ) -> Client:
+        """The device in `home`; NotSetUp, WrongPassphrase or KeyringError.
+
+        Works without the network, but for the first time after a pairing that was cut off
+        between receiving the keys and the server's last word.
+        """
+        file, keyring = KeyringFile.open(_keyring_path(home), passphrase)
+        if keyring.device_id is None and keyring.user_id is not None:
+            keyring = _registered(file, keyring, options)
+        if keyring.device_id is None or not keyring.key_epochs:
+            raise NotSetUp("this device belongs to no account yet: run `init` or `pair` again")
+        return cls(file, keyring, options)
+
+    @staticmethod
+    def needs_passphrase(home: str | os.PathLike[str]) -> bool:
+        return KeyringFile.is_locked(_keyring_path(home))
+
+    # -- with the server
+
+    def sync(
+        self, *, confirm_deletes: int | None = None, progress: Progress = silent
+    ) -> SyncReport:
+        """Send what waits, fetch what is new. ServerError leaves nothing lost on either side.
+
+        `confirm_deletes` allows up to that many deletions where the server asks first.
+        """
+        return self._driver.run(
+            self._engine.sync(confirm_deletes=confirm_deletes, progress=progress)
+        )
+
+    def devices(self) -> list[Device]:
+        return self._driver.run(list_devices(self.vault))
+
+    def revoke(self, device_id: str) -> None:
+        """The device is locked out from now on. What it has already read it keeps."""
+        self._driver.run(revoke_device(device_id))
+
+    def invite(self) -> Invite:
+        """Begin a pairing from this, the existing device."""
+        return Invite(self._driver, Inviter(self._keyring))
+
+    def status(self) -> LocalStatus:
+        synced_at = self._store.meta("synced_at")
+        views = (self.vault.view(key) for key in self._store.sibling_keys())
+        return LocalStatus(
+            server=self._keyring.server,
+            user_id=self.vault.user_id,
+            device_id=self.vault.device_id,
+            device_name=self._keyring.device_name,
+            items={name: self._store.count_items(name) for name in COLLECTIONS},
+            pending=self._store.count_queued(),
+            conflicts=sum(1 for view in views if view is not None and view.in_conflict),
+            unopenable=len(self._store.aside()),
+            synced_at=None if synced_at is None else int(synced_at),
+        )
+
+    @cached_property
+    def _driver(self) -> Driver:
+        return _connect(
+            self._keyring,
+            self._options,
+            session=self._load_session(),
+            on_session=self._save_session,
+        )
+
+    def _load_session(self) -> Session | None:
+        sealed = self._store.meta("session")
+        if sealed is None:
+            return None
+        try:
+            data = open_bytes({0: self._keyring.store_key}, 0, _SESSION_AAD, sealed)
+            return Session.from_bytes(data)
+        except (CannotOpen, AnswerInvalid, ValueError):
+            return None  # the key can always make a new one
+
+    def _save_session(self, session: Session) -> None:
+        if (session.user_id, session.device_id) != (self.vault.user_id, self.vault.device_id):
+            raise AnswerInvalid("the server answers for another account")
+        sealed = seal_bytes(self._keyring.store_key, 0, _SESSION_AAD, session.to_bytes())
+        self._store.set_meta("session", sealed)
+
+    def _with_published_name(self) -> Client:
+        """This client, once the server has its name: only now are the ids known it is bound to."""
+        name = self.vault.seal_name(self._keyring.device_name)
+        try:
+            self._driver.adopt(self._driver.run(register(self._keyring, name)))
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    # -- its own end
+
+    def close(self) -> None:
+        if "_driver" in self.__dict__:
+            self._driver.close()
+        self._store.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Invite:
+    """The existing device's side of a pairing, step by step."""
+
+    def __init__(self, driver: Driver, inviter: Inviter) -> None:
+        self._driver = driver
+        self._inviter = inviter
+        self.link = driver.run(inviter.start()).link()
+
+    def wait_for_join(self, seconds: float = PAIRING_SECONDS) -> None:
+        """Returns when the other device shows its code."""
+        self._driver.run(self._inviter.wait_for_join(seconds))
+
+    def approve(self, code: str) -> None:
+        """The other device belongs to the account. WrongCode may be tried again, twice."""
+        self._driver.run(self._inviter.approve(code))
+
+    def cancel(self) -> None:
+        self._driver.run(self._inviter.cancel())
+
+
+class Join:
+    """The new device's side: `show_code`, then `finish`. Killed in between, begin it again."""
+
+    def __init__(
+        self,
+        home: str | os.PathLike[str],
+        link: str,
+        *,
+        passphrase: str = "",
+        device_name: str | None = None,
+        options: Options = Options(),
+    ) -> None:
+        invitation = Invitation.parse(link)
+        name = checked_name(device_name) if device_name else suggest_name()
+        self._options = options
+        self._file, keyring = _begin(home, invitation.origin, passphrase, name)
+        if keyring.key_epochs or keyring.server != invitation.origin:
+            raise AlreadySetUp("this folder already belongs to an account or another server")
+        if keyring.joining is None or keyring.joining["link"] != link.strip():
+            joining = {"link": link.strip(), "nonce": b64(os.urandom(16))}
+            keyring = replace(keyring, joining=joining)
+            self._file.save(keyring)
+        nonce = unb64((keyring.joining or {})["nonce"])
+        self._keyring = keyring
+        self._driver = _connect(keyring, options)
+        self._joining = Joining(keyring, invitation, nonce)
+
+    def show_code(self, seconds: float = PAIRING_SECONDS) -> str:
+        """Six digits, to be typed on the existing device."""
+        self._driver.run(self._joining.join())
+        return self._driver.run(self._joining.wait_for_code(seconds))
+
+    def finish(self, seconds: float = PAIRING_SECONDS) -> Client:
+        """This device belongs to the account and holds its keys; its journal is still empty."""
+        user_id, key_epochs = self._driver.run(self._joining.wait_for_keys(seconds))
+        # Kept before the last call: from here on the key alone can log in.
+        keyring = replace(self._keyring, user_id=user_id, key_epochs=key_epochs)
+        self._file.save(keyring)
+        session = self._driver.run(self._joining.complete())
+        keyring = _settled(self._file, keyring, session)
+        self.close()
+        return Client(self._file, keyring, self._options)._with_published_name()
+
+    def close(self) -> None:
+        self._driver.close()
+
+    def __enter__(self) -> Join:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _keyring_path(home: str | os.PathLike[str]) -> Path:
+    return Path(home).expanduser() / _KEYRING
+
+
+def _begin(
+    home: str | os.PathLike[str], server: str, passphrase: str, name: str
+) -> tuple[KeyringFile, Keyring]:
+    """The unfinished keyring of `home`, or a new one; AlreadySetUp if it is finished."""
+    path = _keyring_path(home)
+    if not path.exists():
+        make_private_folder(path.parent)
+        keyring = Keyring.generate(server, name)
+        return KeyringFile.create(path, keyring, passphrase), keyring
+    file, keyring = KeyringFile.open(path, passphrase)
+    if keyring.device_id is not None:
+        raise AlreadySetUp("this folder already belongs to an account")
+    return file, keyring
+
+
+def _registered(file: KeyringFile, keyring: Keyring, options: Options) -> Keyring:
+    driver = _connect(keyring, options)
+    try:
+        session = driver.run(register(keyring))
+    finally:
+        driver.close()
+    return _settled(file, keyring, session)
+
+
+def _settled(file: KeyringFile, keyring: Keyring, session: Session) -> Keyring:
+    """The keyring with the ids the server gave, saved; PairingForged for another account."""
+    if keyring.user_id not in (None, session.user_id):
+        raise PairingForged("the server names another account than the other device")
+    settled = replace(keyring, user_id=session.user_id, device_id=session.device_id, joining=None)
+    file.save(settled)
+    return settled
+
+
+def _connect(
+    keyring: Keyring,
+    options: Options,
+    *,
+    session: Session | None = None,
+    on_session: Callable[[Session], None] | None = None,
+) -> Driver:
+    # Only here, because the HTTP client takes longer to import than most commands to run,
+    # and reading and writing need no network.
+    from ._driver import Driver
+
+    return Driver(
+        keyring.signing,
+        keyring.origin,
+        options.transport,
+        session=session,
+        on_session=on_session,
+    )

@@ -1,0 +1,94 @@
+"""The driver that carries calls over httpx. Only this file waits for the network."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+
+import httpx
+
+from ._answers import Answer, read_answer, refusal
+from ._auth import DeviceAuth, KeyProof, NonceJar
+from ._calls import Call, Exchange, Proof, T
+from ._errors import Offline, RateLimited, Refused
+from ._keys import Signer
+from ._session import Session
+
+_TRIES = 3
+_MAX_PATIENCE_SECONDS = 20.0
+# A held request may last 25 s by protocol; the answer needs time to travel as well.
+_TIMEOUT = httpx.Timeout(40.0, connect=5.0)
+
+
+class Driver:
+    """Carries calls of one device to its server. Not for several threads at once."""
+
+    def __init__(
+        self,
+        signer: Signer,
+        origin: str,
+        transport: httpx.BaseTransport | None,
+        *,
+        session: Session | None = None,
+        on_session: Callable[[Session], None] | None = None,
+    ) -> None:
+        nonces = NonceJar()
+        self._device = DeviceAuth(signer, origin, nonces, session=session, on_session=on_session)
+        self._auth: Mapping[Proof, httpx.Auth | None] = {
+            Proof.DEVICE: self._device,
+            Proof.KEY: KeyProof(signer, origin, nonces),
+            Proof.NONE: None,
+        }
+        self._http = httpx.Client(base_url=origin, transport=transport, timeout=_TIMEOUT)
+
+    def adopt(self, session: Session) -> None:
+        self._device.adopt(session)
+
+    def run(self, exchange: Exchange[T]) -> T:
+        """What `exchange` returns; a refusal is raised inside it, at the call refused."""
+        try:
+            call = next(exchange)
+            while True:
+                try:
+                    answer = self.send(call)
+                except Refused as refused:
+                    call = exchange.throw(refused)
+                else:
+                    call = exchange.send(answer)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+
+    def send(self, call: Call) -> Answer:
+        """The answer to one call, asked up to three times: every call is safe to repeat."""
+        for left in reversed(range(_TRIES)):
+            try:
+                return self._once(call)
+            except RateLimited as limited:
+                if not left or limited.retry_after > _MAX_PATIENCE_SECONDS:
+                    raise
+                time.sleep(limited.retry_after)
+            except httpx.ConnectError:
+                raise Offline("the server cannot be reached") from None
+            except httpx.TransportError:
+                if not left:
+                    raise Offline("the connection to the server broke") from None
+                time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - jitter, not a secret
+        raise AssertionError("unreachable")
+
+    def _once(self, call: Call) -> Answer:
+        response = self._http.request(
+            call.method,
+            call.path,
+            json=call.body,
+            params=call.params,
+            auth=self._auth[call.proof],
+            headers={"Accept": "application/json"},
+        )
+        if not response.is_success:
+            raise refusal(response)
+        return read_answer(response)
+
+    def close(self) -> None:
+        self._http.close()

@@ -1,0 +1,179 @@
+"""Everything this library raises on purpose.
+
+EcholiaError
+├── KeyringError            the file with this device's keys
+│   ├── NotSetUp
+│   ├── AlreadySetUp
+│   └── WrongPassphrase
+├── StoreError              the local store
+├── CannotOpen              a sealed item; one error, whatever the cause
+├── PayloadInvalid          a plaintext that no device should write
+├── ItemNotFound
+│   └── AmbiguousId
+├── PairingError
+│   ├── LinkInvalid
+│   ├── WrongCode
+│   ├── PairingForged       somebody between the two devices changed something
+│   ├── PairingConflict
+│   ├── PairingCancelled
+│   └── PairingExpired
+└── ServerError
+    ├── Offline             no answer came
+    ├── AnswerInvalid       an answer came that breaks the protocol
+    └── Refused             the server said no, with a code
+        ├── NotAuthenticated
+        ├── EntitlementRequired
+        ├── QuotaExceeded
+        ├── MassDelete
+        └── RateLimited
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class EcholiaError(Exception):
+    """The root: catching it catches everything this library raises on purpose."""
+
+
+class KeyringError(EcholiaError):
+    """The keyring file is missing, damaged or closed to us."""
+
+
+class NotSetUp(KeyringError):
+    """This home folder belongs to no account yet."""
+
+
+class AlreadySetUp(KeyringError):
+    """This home folder already belongs to an account."""
+
+
+class WrongPassphrase(KeyringError):
+    """The passphrase does not open the keyring."""
+
+
+class StoreError(EcholiaError):
+    """The local store cannot be used."""
+
+
+class CannotOpen(EcholiaError):
+    """A sealed item cannot be opened.
+
+    `reason` is for the person at this device. It must never travel: a server that learns
+    which check failed has an oracle.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("the sealed item cannot be opened")
+        self.reason = reason
+
+
+class PayloadInvalid(EcholiaError):
+    """The plaintext breaks the rules of spec/journal.md."""
+
+
+class ItemNotFound(EcholiaError):
+    """No item has this id."""
+
+
+class AmbiguousId(ItemNotFound):
+    """More than one item begins with this short id."""
+
+
+class PairingError(EcholiaError):
+    """The two devices did not come together."""
+
+
+class LinkInvalid(PairingError):
+    """The text is not a pairing link, or was cut off."""
+
+
+class WrongCode(PairingError):
+    """The typed code is not the one the new device shows."""
+
+    def __init__(self, tries_left: int) -> None:
+        super().__init__(f"that is not the code the new device shows ({tries_left} tries left)")
+        self.tries_left = tries_left
+
+
+class PairingForged(PairingError):
+    """A MAC, signature or fingerprint does not fit: do not go on with this pairing."""
+
+
+class PairingConflict(PairingError):
+    """Two devices answered the same invitation; a new one is needed."""
+
+
+class PairingCancelled(PairingError):
+    """The pairing was cancelled."""
+
+
+class PairingExpired(PairingError):
+    """The invitation is older than it may be."""
+
+
+class ServerError(EcholiaError):
+    """The server did not do what it was asked."""
+
+
+class Offline(ServerError):
+    """No answer came. What was to be sent is still in the outbox."""
+
+
+class AnswerInvalid(ServerError):
+    """The server's answer breaks the protocol."""
+
+
+class Refused(ServerError):
+    """The server refused: `status`, the stable word `code`, and typed `extras`."""
+
+    def __init__(
+        self, status: int, code: str, detail: str = "", extras: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(f"the server refused: {code}" + (f" ({detail})" if detail else ""))
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.extras = dict(extras or {})
+
+
+class NotAuthenticated(Refused):
+    """Neither token nor key was accepted: this device may have been revoked."""
+
+
+class EntitlementRequired(Refused):
+    """The account may read but not write until it is paid for."""
+
+
+class QuotaExceeded(Refused):
+    """The account's storage is full: `used` and `limit`, in bytes."""
+
+    @property
+    def used(self) -> int:
+        return int(self.extras.get("used", 0))
+
+    @property
+    def limit(self) -> int:
+        return int(self.extras.get("limit", 0))
+
+
+class MassDelete(Refused):
+    """The push would delete most items: `deletes` out of `live`, not yet confirmed."""
+
+    @property
+    def deletes(self) -> int:
+        return int(self.extras.get("deletes", 0))
+
+    @property
+    def live(self) -> int:
+        return int(self.extras.get("live", 0))
+
+
+class RateLimited(Refused):
+    """Too many requests; `retry_after` in seconds."""
+
+    @property
+    def retry_after(self) -> float:
+        return float(self.extras.get("retry_after", 1.0))

@@ -1,0 +1,159 @@
+"""Device keys: one to sign, one to receive wrapped keys (spec/protocol.md, Devices).
+
+Devices made here use RSA-3072. Keys of other devices may be RSA or P-256; only RSA of at
+least 3072 bits may receive a vault key until suite 2 exists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from ._canonical import b64url, lp, sha256
+
+RSA_BITS = 3072
+MIN_WRAPPING_BITS = 3072
+_MAX_PEM_BYTES = 2048
+_WRAPPING_LABEL = b"echolia/wrapping-key/v1"
+_PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
+
+
+class Signer(Protocol):
+    """What the rest of the library needs of a signing key; an RSA key today, P-256 to come."""
+
+    @property
+    def algorithm(self) -> str: ...
+    @property
+    def public(self) -> PublicKey: ...
+    def sign(self, message: bytes) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A device's public key, checked when it was read."""
+
+    key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+    @classmethod
+    def from_pem(cls, pem: str) -> PublicKey:
+        """ValueError unless `pem` is one SPKI block of RSA 2048–4096, e = 65537, or of P-256."""
+        if len(pem) > _MAX_PEM_BYTES:
+            raise ValueError("public key too long")
+        key = serialization.load_pem_public_key(pem.encode("ascii"))
+        if isinstance(key, rsa.RSAPublicKey):
+            if not 2048 <= key.key_size <= 4096 or key.public_numbers().e != 65537:
+                raise ValueError("RSA key outside the allowed sizes")
+            return cls(key)
+        if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+            return cls(key)
+        raise ValueError("neither RSA nor P-256")
+
+    @property
+    def pem(self) -> str:
+        return self._encoded(serialization.Encoding.PEM).decode("ascii")
+
+    @property
+    def der(self) -> bytes:
+        return self._encoded(serialization.Encoding.DER)
+
+    def _encoded(self, encoding: serialization.Encoding) -> bytes:
+        return self.key.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    def jwk(self) -> dict[str, str]:
+        """The required members only, in the order that RFC 7638 hashes them."""
+        if isinstance(self.key, rsa.RSAPublicKey):
+            numbers = self.key.public_numbers()
+            return {"e": _unsigned(numbers.e), "kty": "RSA", "n": _unsigned(numbers.n)}
+        point = self.key.public_numbers()
+        x, y = point.x.to_bytes(32, "big"), point.y.to_bytes(32, "big")
+        return {"crv": "P-256", "kty": "EC", "x": b64url(x), "y": b64url(y)}
+
+    @property
+    def thumbprint(self) -> bytes:
+        """32 bytes (RFC 7638); the wire shows them as unpadded base64url."""
+        members = ",".join(f'"{name}":"{value}"' for name, value in self.jwk().items())
+        return sha256(f"{{{members}}}".encode("ascii"))
+
+    def verifies(self, signature: bytes, message: bytes) -> bool:
+        """Whether `signature` is PS256 (salt 32) or raw r‖s ES256 of `message` by this key."""
+        try:
+            if isinstance(self.key, rsa.RSAPublicKey):
+                self.key.verify(signature, message, _PSS, hashes.SHA256())
+                return True
+            if len(signature) != 64:
+                return False
+            r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+            self.key.verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+            return True
+        except InvalidSignature:
+            return False
+
+    def wrap(self, secret: bytes, label: bytes) -> bytes:
+        """RSA-OAEP-256 of `secret`; ValueError for a key too weak to carry a vault."""
+        if not isinstance(self.key, rsa.RSAPublicKey) or self.key.key_size < MIN_WRAPPING_BITS:
+            raise ValueError("a vault key is wrapped only to RSA of 3072 bits or more")
+        return self.key.encrypt(secret, _oaep(label))
+
+
+@dataclass(frozen=True, slots=True)
+class RsaKey:
+    """A private RSA key in one of the two roles; never both with the same key."""
+
+    key: rsa.RSAPrivateKey
+
+    @classmethod
+    def generate(cls) -> RsaKey:
+        return cls(rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS))
+
+    @classmethod
+    def from_der(cls, der: bytes) -> RsaKey:
+        # The check for weak keys takes 0.1 s, and is about keys that others chose.
+        key = serialization.load_der_private_key(
+            der, password=None, unsafe_skip_rsa_key_validation=True
+        )
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise ValueError("not an RSA key")
+        return cls(key)
+
+    @property
+    def der(self) -> bytes:
+        return self.key.private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+
+    @property
+    def algorithm(self) -> str:
+        return "PS256"
+
+    @property
+    def public(self) -> PublicKey:
+        return PublicKey(self.key.public_key())
+
+    def sign(self, message: bytes) -> bytes:
+        return self.key.sign(message, _PSS, hashes.SHA256())
+
+    def unwrap(self, wrapped: bytes, label: bytes) -> bytes:
+        """Reverse of `PublicKey.wrap`; ValueError when key, label or bytes do not fit."""
+        return self.key.decrypt(wrapped, _oaep(label))
+
+
+def wrapping_statement(origin: str, signing: PublicKey, wrapping: PublicKey) -> bytes:
+    """What the signing key signs so that others may trust the wrapping key for ever."""
+    return lp(_WRAPPING_LABEL, origin.encode(), signing.thumbprint, wrapping.der)
+
+
+def _oaep(label: bytes) -> padding.OAEP:
+    return padding.OAEP(
+        mgf=padding.MGF1(algorithm=hashes.SHA256()), algorithm=hashes.SHA256(), label=label
+    )
+
+
+def _unsigned(number: int) -> str:
+    return b64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))

@@ -1,0 +1,56 @@
+"""Plaintexts inside envelopes (spec/journal.md): JSON objects, never trusted to be whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ._clocks import VectorClock
+from ._errors import CannotOpen, PayloadInvalid
+
+Payload = Mapping[str, Any]
+FORMAT = 1
+KINDS: Mapping[str, str] = {"entries": "entry", "memories": "memory", "tags": "tag"}
+
+
+def encode(payload: Payload) -> bytes:
+    """UTF-8 JSON; PayloadInvalid for what JSON or UTF-8 cannot carry (lone surrogates, NaN)."""
+    try:
+        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
+    except (ValueError, TypeError) as error:
+        raise PayloadInvalid("this text has characters that UTF-8 cannot carry") from error
+
+
+def decode(collection: str, data: bytes) -> Payload:
+    """The payload, unknown members kept; CannotOpen for another kind or a newer format."""
+    try:
+        payload = json.loads(data)
+    except (ValueError, RecursionError):
+        raise CannotOpen("schema") from None
+    if not isinstance(payload, dict) or payload.get("v") != FORMAT:
+        raise CannotOpen("schema")
+    if payload.get("kind") != KINDS[collection]:
+        raise CannotOpen("schema")
+    return payload
+
+
+def tombstone(collection: str, deleted_at: int) -> Payload:
+    return {"v": FORMAT, "kind": KINDS[collection], "edited_at": deleted_at}
+
+
+def edited_at(payload: Payload) -> int:
+    value = payload.get("edited_at")
+    return value if type(value) is int else 0
+
+
+def merged_set(payload: Payload) -> frozenset[VectorClock]:
+    """The clocks that a machine put together in this version; empty if a person wrote it."""
+    clocks = payload.get("merged")
+    if not isinstance(clocks, list):
+        return frozenset()
+    try:
+        return frozenset(VectorClock.of(clock) for clock in clocks)
+    except (ValueError, AttributeError, TypeError):
+        return frozenset()

@@ -1,0 +1,331 @@
+"""The local store: sealed versions, the outbox, and where sync stands. No plaintext.
+
+One SQLite file with a rollback journal and synchronous=FULL: what a call here has returned
+from outlives a power cut. Freed pages are overwritten, so an erased text does not linger.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ._clocks import VectorClock
+from ._errors import StoreError
+from ._versions import ItemKey, Kind, Queued, Stored, Version
+
+_FORMAT = 1
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE versions (
+    collection TEXT NOT NULL, item_id TEXT NOT NULL, clock TEXT NOT NULL, digest BLOB NOT NULL,
+    device_id TEXT NOT NULL, key_epoch INTEGER NOT NULL, is_deleted INTEGER NOT NULL,
+    envelope BLOB NOT NULL, held INTEGER NOT NULL,
+    PRIMARY KEY (collection, item_id, clock, digest)
+);
+CREATE TABLE outbox (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection TEXT NOT NULL, item_id TEXT NOT NULL, clock TEXT NOT NULL,
+    device_id TEXT NOT NULL, key_epoch INTEGER NOT NULL, is_deleted INTEGER NOT NULL,
+    envelope BLOB NOT NULL, kind TEXT NOT NULL, sent INTEGER NOT NULL DEFAULT 0, blocked TEXT
+);
+CREATE INDEX outbox_item ON outbox (collection, item_id, position);
+CREATE TABLE aside (
+    collection TEXT NOT NULL, item_id TEXT NOT NULL, clock TEXT NOT NULL, digest BLOB NOT NULL,
+    device_id TEXT NOT NULL, key_epoch INTEGER NOT NULL, is_deleted INTEGER NOT NULL,
+    envelope BLOB NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (collection, item_id, clock, digest)
+);
+CREATE TABLE counters (
+    collection TEXT NOT NULL, item_id TEXT NOT NULL, counter INTEGER NOT NULL,
+    PRIMARY KEY (collection, item_id)
+) WITHOUT ROWID;
+CREATE TABLE merges (
+    collection TEXT NOT NULL, item_id TEXT NOT NULL, siblings BLOB NOT NULL, due_at REAL NOT NULL,
+    PRIMARY KEY (collection, item_id)
+) WITHOUT ROWID;
+"""
+_COLUMNS = "collection, item_id, device_id, clock, key_epoch, is_deleted, envelope"
+
+
+class Store:
+    """The only writer of SQL in this library. Thread-bound, as its connection is."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            os.chmod(path, 0o600)
+            self._db = sqlite3.connect(path, timeout=15, isolation_level=None)
+            self._db.executescript(
+                "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL;"
+                "PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;"
+            )
+            self._depth = 0
+            self._prepare()
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"the local store cannot be opened ({error})") from error
+
+    def _prepare(self) -> None:
+        with self.transaction():
+            (found,) = self._db.execute("PRAGMA user_version").fetchone()
+            if found > _FORMAT:
+                raise StoreError("the local store is from a newer version")
+            if found == 0:
+                # Not executescript: it would commit the transaction it runs in.
+                for statement in _SCHEMA.split(";"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {_FORMAT}")
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that happens inside is on disk afterwards, or none of it; may be nested."""
+        outermost = self._depth == 0
+        if outermost:
+            self._db.execute("BEGIN IMMEDIATE")
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            self._depth -= 1
+            if outermost:
+                self._db.execute("ROLLBACK")
+            raise
+        self._depth -= 1
+        if outermost:
+            self._db.execute("COMMIT")
+
+    # -- where sync stands
+
+    def meta(self, name: str) -> bytes | None:
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def set_meta(self, name: str, value: bytes | None) -> None:
+        if value is None:
+            self._db.execute("DELETE FROM meta WHERE name = ?", (name,))
+            return
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    # -- the local view
+
+    def versions_of(self, key: ItemKey) -> list[Stored]:
+        return [_stored(row) for row in self._of_item("versions", f"{_COLUMNS}, held", key)]
+
+    def items(self, collection: str) -> Iterator[tuple[ItemKey, list[Stored]]]:
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS}, held FROM versions WHERE collection = ? ORDER BY item_id, clock",
+            (collection,),
+        )
+        for item_id, group in groupby(rows.fetchall(), key=lambda row: row[1]):
+            yield ItemKey(collection, item_id), [_stored(row) for row in group]
+
+    def item_ids(self, collection: str, prefix: str) -> list[str]:
+        """Ids that begin with `prefix`, deleted items included."""
+        rows = self._db.execute(
+            "SELECT DISTINCT item_id FROM versions WHERE collection = ? AND item_id >= ?"
+            " AND item_id < ? ORDER BY item_id",
+            # "g" sorts behind every character of an id.
+            (collection, prefix, prefix + "g"),
+        )
+        return [row[0] for row in rows]
+
+    def keep(self, version: Version, *, held: bool) -> None:
+        """In the view afterwards; `held` never falls back to false."""
+        self._db.execute(
+            f"INSERT INTO versions ({_COLUMNS}, digest, held) VALUES (?,?,?,?,?,?,?,?,?)"
+            " ON CONFLICT DO UPDATE SET held = CASE WHEN excluded.held THEN 1 ELSE held END",
+            (*_row(version), version.digest, int(held)),
+        )
+
+    def drop(self, version: Version) -> None:
+        self._db.execute(
+            "DELETE FROM versions WHERE collection=? AND item_id=? AND clock=? AND digest=?",
+            (*_item(version.key), version.clock.as_text(), version.digest),
+        )
+
+    def sibling_keys(self) -> list[ItemKey]:
+        """Items with more than one version."""
+        rows = self._db.execute(
+            "SELECT collection, item_id FROM versions GROUP BY 1, 2 HAVING COUNT(*) > 1"
+        )
+        return [ItemKey(*row) for row in rows]
+
+    def doubt_held(self) -> None:
+        """Before pulling from the start: what the server held is to be shown again."""
+        self._db.execute("UPDATE versions SET held = 2 WHERE held = 1")
+
+    def lacking(self) -> list[tuple[Version, bool]]:
+        """Versions that neither the server holds nor the outbox; and whether it once did."""
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS}, held = 2 FROM versions v WHERE held != 1 AND NOT EXISTS"
+            " (SELECT 1 FROM outbox o WHERE o.collection = v.collection"
+            " AND o.item_id = v.item_id AND o.clock = v.clock AND o.envelope = v.envelope)"
+        )
+        return [(_version(row), bool(row[7])) for row in rows.fetchall()]
+
+    def count_items(self, collection: str) -> int:
+        return self._count(
+            "SELECT COUNT(DISTINCT item_id) FROM versions WHERE collection=? AND NOT is_deleted",
+            collection,
+        )
+
+    # -- the outbox
+
+    def enqueue(self, version: Version, kind: Kind) -> None:
+        self._db.execute(
+            f"INSERT INTO outbox ({_COLUMNS}, kind) VALUES (?,?,?,?,?,?,?,?)",
+            (*_row(version), kind.value),
+        )
+
+    def queued_of(self, key: ItemKey) -> list[Queued]:
+        """Oldest first."""
+        columns = f"{_COLUMNS}, position, kind, sent, blocked"
+        return [_queued(row) for row in self._of_item("outbox", columns, key, "position")]
+
+    def sendable(self, after: int, limit: int) -> list[Queued]:
+        """The oldest queued version of each item, unless blocked, behind position `after`.
+
+        One of an item at a time: a later one may have to be made anew by the answer.
+        """
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS}, position, kind, sent, blocked FROM outbox o"
+            " WHERE position > ? AND blocked IS NULL AND NOT EXISTS (SELECT 1 FROM outbox e"
+            " WHERE e.collection = o.collection AND e.item_id = o.item_id"
+            " AND e.position < o.position) ORDER BY position LIMIT ?",
+            (after, limit),
+        )
+        return [_queued(row) for row in rows.fetchall()]
+
+    def blocked(self) -> list[Queued]:
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS}, position, kind, sent, blocked FROM outbox"
+            " WHERE blocked IS NOT NULL ORDER BY position"
+        )
+        return [_queued(row) for row in rows.fetchall()]
+
+    def mark_sent(self, positions: Iterable[int]) -> None:
+        """On disk before the bytes leave: from here on the server may have them."""
+        self._db.executemany(
+            "UPDATE outbox SET sent = 1 WHERE position = ?", [(at,) for at in positions]
+        )
+
+    def block(self, position: int, code: str | None) -> None:
+        """Answered with a refusal (so not stored): wait for whatever `code` needs; None ends it."""
+        self._db.execute(
+            "UPDATE outbox SET blocked = ?, sent = 0 WHERE position = ?", (code, position)
+        )
+
+    def dequeue(self, position: int) -> None:
+        self._db.execute("DELETE FROM outbox WHERE position = ?", (position,))
+
+    def count_queued(self) -> int:
+        return self._count("SELECT COUNT(*) FROM outbox")
+
+    def count_queued_deletes(self) -> int:
+        return self._count("SELECT COUNT(*) FROM outbox WHERE is_deleted")
+
+    def count_kind(self, kind: Kind) -> int:
+        return self._count("SELECT COUNT(*) FROM outbox WHERE kind = ?", kind.value)
+
+    # -- versions that cannot be opened
+
+    def set_aside(self, version: Version, reason: str) -> None:
+        self._db.execute(
+            f"INSERT OR REPLACE INTO aside ({_COLUMNS}, digest, reason)"
+            " VALUES (?,?,?,?,?,?,?,?,?)",
+            (*_row(version), version.digest, reason),
+        )
+
+    def aside(self) -> list[tuple[Version, str]]:
+        rows = self._db.execute(f"SELECT {_COLUMNS}, reason FROM aside ORDER BY 1, 2")
+        return [(_version(row), row[7]) for row in rows.fetchall()]
+
+    def aside_of(self, key: ItemKey) -> list[Version]:
+        return [_version(row) for row in self._of_item("aside", _COLUMNS, key)]
+
+    def take_back(self, version: Version) -> None:
+        self._db.execute(
+            "DELETE FROM aside WHERE collection=? AND item_id=? AND clock=? AND digest=?",
+            (*_item(version.key), version.clock.as_text(), version.digest),
+        )
+
+    # -- counters and merges to come
+
+    def issued(self, key: ItemKey) -> int:
+        """The highest counter this device ever put into a clock of this item; 0 for none."""
+        return self._count(
+            "SELECT COALESCE(MAX(counter), 0) FROM counters WHERE collection=? AND item_id=?",
+            *_item(key),
+        )
+
+    def note_issued(self, key: ItemKey, counter: int) -> None:
+        self._db.execute(
+            "INSERT INTO counters VALUES (?,?,?) ON CONFLICT DO UPDATE"
+            " SET counter = MAX(counter, excluded.counter)",
+            (*_item(key), counter),
+        )
+
+    def merge_due(self, key: ItemKey) -> tuple[bytes, float] | None:
+        """Which siblings are to be merged, and when (Unix seconds)."""
+        row = self._db.execute(
+            "SELECT siblings, due_at FROM merges WHERE collection=? AND item_id=?", _item(key)
+        ).fetchone()
+        return None if row is None else (bytes(row[0]), float(row[1]))
+
+    def plan_merge(self, key: ItemKey, siblings: bytes, due_at: float) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO merges VALUES (?,?,?,?)", (*_item(key), siblings, due_at)
+        )
+
+    def forget_merge(self, key: ItemKey) -> None:
+        self._db.execute("DELETE FROM merges WHERE collection=? AND item_id=?", _item(key))
+
+    def _of_item(self, table: str, columns: str, key: ItemKey, order: str = "clock") -> list[Any]:
+        return self._db.execute(
+            f"SELECT {columns} FROM {table} WHERE collection=? AND item_id=? ORDER BY {order}",
+            _item(key),
+        ).fetchall()
+
+    def _count(self, sql: str, *values: str) -> int:
+        return int(self._db.execute(sql, values).fetchone()[0])
+
+
+def _item(key: ItemKey) -> tuple[str, str]:
+    return key.collection, key.item_id
+
+
+def _row(version: Version) -> tuple[Any, ...]:
+    return (
+        *_item(version.key),
+        version.device_id,
+        version.clock.as_text(),
+        version.key_epoch,
+        int(version.is_deleted),
+        version.envelope,
+    )
+
+
+def _version(row: Any) -> Version:
+    return Version(
+        key=ItemKey(row[0], row[1]),
+        device_id=row[2],
+        clock=VectorClock.parse(row[3]),
+        key_epoch=row[4],
+        is_deleted=bool(row[5]),
+        envelope=bytes(row[6]),
+    )
+
+
+def _stored(row: Any) -> Stored:
+    return Stored(_version(row), held=row[7] == 1)
+
+
+def _queued(row: Any) -> Queued:
+    return Queued(row[7], _version(row), Kind(row[8]), bool(row[9]), row[10])

@@ -1,0 +1,165 @@
+"""The sync engine: send, fetch, mend, until nothing is left; without any I/O of its own.
+
+`sync` is a generator of calls. Between any two of them, and within each, the process may be
+killed: what was edited is in the outbox, what was fetched is in the view, and the next sync
+goes on from there.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+from ._calls import Exchange
+from ._canonical import sha256
+from ._pull import Pull
+from ._push import Limits, Progress, Push
+from ._report import SyncReport
+from ._vault import Applied, Vault
+from ._versions import ItemKey, Kind, Queued
+
+_MAX_ROUNDS = 8
+# Several devices that meet the same conflict must not all merge it at once: their merges
+# would be the next conflict.
+MERGE_WAIT_SECONDS = (60.0, 900.0)
+_NEEDS_RECHECK = ("clock_invalid", "clock_reuse")
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Progress for nobody."""
+
+
+class SyncEngine:
+    """Drives one vault against one server. `now` gives Unix seconds and only times merges."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        *,
+        merge_wait_seconds: tuple[float, float] | None = MERGE_WAIT_SECONDS,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._vault = vault
+        self._store = vault.store
+        self._merge_wait = merge_wait_seconds
+        self._now = now
+
+    def sync(
+        self, *, confirm_deletes: int | None = None, progress: Progress = silent
+    ) -> Exchange[SyncReport]:
+        """Bring both sides together. Raises ServerError with nothing lost on either."""
+        report, applied = SyncReport(), Applied()
+        push = Push(
+            self._vault, report, applied, confirm_deletes=confirm_deletes, progress=progress
+        )
+        pull = Pull(self._vault, report, applied, progress=progress)
+        self._vault.retry_aside()
+        push.prepare()
+        if self._store.meta("limits") is None:
+            yield from push.learn_limits()
+        if self._store.meta("reset") is None:
+            yield from push.run()
+        rechecked = False
+        for _ in range(_MAX_ROUNDS):
+            yield from pull.run()
+            if not rechecked and self._needs_recheck():
+                rechecked = True
+                pull.begin_recheck()
+                continue
+            self._mend()
+            self._merge_what_is_due(report)
+            if push.stopped or not self._has_more_to_send(push):
+                break
+            yield from push.run()
+        self._close_reset()
+        self._summarise(report, applied, push)
+        return report
+
+    def _has_more_to_send(self, push: Push) -> bool:
+        waiting = self._store.sendable(0, self._store.count_queued())
+        return any(one.position not in push.held for one in waiting)
+
+    def _needs_recheck(self) -> bool:
+        if self._store.meta("reset_from") is not None:
+            return False
+        return any(one.blocked in _NEEDS_RECHECK for one in self._store.blocked())
+
+    # -- what the answers asked for, once everything is fetched
+
+    def _mend(self) -> None:
+        for queued in self._store.blocked():
+            with self._store.transaction():
+                self._mend_one(queued)
+
+    def _mend_one(self, queued: Queued) -> None:
+        key = queued.version.key
+        if not any(one.position == queued.position for one in self._store.queued_of(key)):
+            return  # an earlier mend of the same item took it along
+        if queued.blocked == "stale":
+            self._mend_stale(queued)
+        elif queued.blocked in ("clock_reuse", "too_many_versions"):
+            self._vault.make_anew(key)
+        elif queued.blocked == "clock_invalid":
+            self._mend_invalid(queued)
+
+    def _mend_stale(self, queued: Queued) -> None:
+        view = self._store.versions_of(queued.version.key)
+        if any(one.version.clock.dominates(queued.version.clock) for one in view):
+            self._store.dequeue(queued.position)
+        else:
+            self._store.block(queued.position, None)
+
+    def _mend_invalid(self, queued: Queued) -> None:
+        """The server knows less than this clock: offer it as it is once, then as a new edit."""
+        key = queued.version.key
+        held = any(one.held for one in self._store.versions_of(key))
+        alone = len(self._store.queued_of(key)) == 1
+        if held or not alone or queued.kind in (Kind.ABSENT, Kind.RESET):
+            self._vault.make_anew(key, within_held=True)
+            return
+        self._store.dequeue(queued.position)
+        self._store.enqueue(queued.version, Kind.ABSENT)
+
+    def _close_reset(self) -> None:
+        if self._store.meta("reset") is None and not self._store.count_kind(Kind.RESET):
+            self._store.set_meta("reset_from", None)
+
+    # -- conflicts
+
+    def _merge_what_is_due(self, report: SyncReport) -> None:
+        if self._merge_wait is None:
+            return
+        for key in self._store.sibling_keys():
+            if self._is_due(key, self._merge_wait):
+                self._vault.merge_siblings(key)
+                report.merged += 1
+
+    def _is_due(self, key: ItemKey, wait: tuple[float, float]) -> bool:
+        """Whether these very siblings have been waiting for as long as was drawn for them."""
+        view = self._vault.view(key)
+        if view is None or not view.in_conflict:
+            return False
+        clocks = sorted(sibling.clock.encode() for sibling in view.siblings)
+        siblings = sha256(b"|".join(clocks))
+        planned = self._store.merge_due(key)
+        if planned is None or planned[0] != siblings:
+            due_at = self._now() + random.uniform(*wait)  # noqa: S311 - spreads load, no secret
+            self._store.plan_merge(key, siblings, due_at)
+            return wait[1] == 0
+        return planned[1] <= self._now()
+
+    def _summarise(self, report: SyncReport, applied: Applied, push: Push) -> None:
+        report.pending = self._store.count_queued()
+        report.held_back = push.held_back()
+        report.unopenable = len(self._store.aside())
+        report.older_than_known = applied.older
+        report.conflicts = sum(
+            1
+            for key in self._store.sibling_keys()
+            if (view := self._vault.view(key)) is not None and view.in_conflict
+        )
+        self._store.set_meta("synced_at", str(int(self._now())).encode())
+
+
+__all__ = ["Limits", "SyncEngine", "SyncReport"]

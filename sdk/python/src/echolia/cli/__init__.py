@@ -1,0 +1,73 @@
+"""The terminal client: `echolia`, or `python -m echolia`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+
+from .. import _errors as errors
+from .._client import Client
+from . import _account_commands as account
+from . import _journal_commands as journal
+from ._output import Output
+from ._parser import build_parser
+from ._secrets import passphrase_to_open
+
+Command = Callable[[Client, Namespace, Output], int]
+
+_COMMANDS: Mapping[str, Command] = {
+    "pair": account.invite,
+    "write": journal.write,
+    "list": journal.list_entries,
+    "show": journal.show,
+    "edit": journal.edit,
+    "delete": journal.delete,
+    "sync": account.sync,
+    "import": journal.import_command,
+    "export": journal.export_command,
+    "status": account.status,
+    "devices": account.devices,
+    "revoke": account.revoke,
+}
+# The first that fits counts.
+_EXIT_CODES: Sequence[tuple[type[Exception], int]] = (
+    (errors.NotSetUp, 3),
+    (errors.AlreadySetUp, 1),
+    (errors.KeyringError, 9),
+    (errors.Offline, 4),
+    (errors.ServerError, 5),
+    (errors.ItemNotFound, 6),
+    (errors.PairingError, 8),
+    (errors.EcholiaError, 1),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status; errors are one line on stderr."""
+    args = build_parser().parse_args(arguments)
+    output = Output(as_json=args.json, plain=args.plain)
+    try:
+        return _run(args, output)
+    except errors.EcholiaError as error:
+        output.note(f"echolia: {error}")
+        return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
+    except BrokenPipeError:
+        # Whoever read our output has gone; say nothing at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, ValueError) as error:
+        output.note(f"echolia: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(args: Namespace, output: Output) -> int:
+    if args.command == "init":
+        return account.init(args, output)
+    if args.command == "pair" and args.join is not None:
+        return account.join(args, output)
+    with Client.open(args.home, passphrase_to_open(args)) as client:
+        return _COMMANDS[args.command](client, args, output)

@@ -1,0 +1,88 @@
+"""What the terminal client says: to people with colour, to scripts as lines or JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from .._push import Progress
+from .._sync import silent
+
+_STAGES = {"push": "Sending", "pull": "Fetching", "import": "Importing", "export": "Exporting"}
+
+
+class Output:
+    """Results go to stdout, everything else to stderr, so that a pipe gets results alone."""
+
+    def __init__(self, *, as_json: bool, plain: bool) -> None:
+        self.as_json = as_json
+        self.for_scripts = as_json or plain
+        self._rich = not self.for_scripts and sys.stdout.isatty()
+
+    def result(self, value: Any, text: str) -> None:
+        """`value` for scripts that asked for JSON, `text` for everybody else."""
+        print(json.dumps(value, ensure_ascii=False) if self.as_json else text, flush=True)
+
+    def line(self, text: str) -> None:
+        """Exactly this line on stdout, in every mode."""
+        print(text, flush=True)
+
+    def note(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def table(self, columns: list[str], rows: list[list[str]]) -> None:
+        """Columns that fit the terminal; tab-separated lines in a pipe."""
+        if not self._rich:
+            for row in rows:
+                print("\t".join(row))
+            return
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in columns:
+            table.add_column(name, no_wrap=name != columns[-1], overflow="ellipsis")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        Console().print(table)
+
+    def qr(self, link: str) -> None:
+        import segno
+
+        segno.make(link, error="l").terminal(compact=True)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """A bar on a terminal, silence anywhere else."""
+        if not self._rich or not sys.stderr.isatty():
+            yield silent
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            tasks = {stage: bar.add_task(name, visible=False) for stage, name in _STAGES.items()}
+
+            def show(stage: str, done: int, total: int) -> None:
+                bar.update(tasks[stage], completed=done, total=total, visible=True)
+
+            yield show
+
+
+def when(moment: int | None) -> str:
+    """Local time for people; a dash for never."""
+    if moment is None:
+        return "-"
+    return datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M")  # noqa: DTZ006 - for people
+
+
+def printable(text: str) -> str:
+    """`text` without control characters, which could play tricks with a terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)

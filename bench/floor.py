@@ -65,6 +65,7 @@ class Store:
 
     def page(self, cursor: int, limit: int) -> bytes:
         """The items after the cursor, as an answer's body."""
+        rows: list[tuple[Any, ...]]
         rows = self._connection.execute(_PAGE, (cursor, limit)).fetchall()
         return orjson.dumps(
             {

@@ -22,18 +22,23 @@ def batches(device_id: str, count: int, size: int) -> Batches:
     """`count` pushes of `size` new items of 1 KiB each, written by one device."""
     made = Batches()
     for _ in range(count):
-        changes = [_change(device_id) for _ in range(size)]
-        made.contents.update((change["id"], change["encrypted_data"]) for change in changes)
+        contents = {str(uuid.uuid4()): _random() for _ in range(size)}
+        changes = [_change(device_id, *each) for each in contents.items()]
+        made.contents.update(contents)
         made.bodies.append(orjson.dumps({"changes": changes}))
     return made
 
 
-def _change(device_id: str) -> dict[str, object]:
+def _change(device_id: str, item_id: str, data: str) -> dict[str, object]:
     return {
         "collection": "entries",
-        "id": str(uuid.uuid4()),
+        "id": item_id,
         "vector_clock": {device_id: 1},
         "key_epoch": 1,
         "is_deleted": False,
-        "encrypted_data": b64encode(os.urandom(ITEM_BYTES)).decode(),
+        "encrypted_data": data,
     }
+
+
+def _random() -> str:
+    return b64encode(os.urandom(ITEM_BYTES)).decode()

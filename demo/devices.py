@@ -4,9 +4,10 @@ import json
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from demo.processes import bare_environment, running
 
@@ -47,8 +48,7 @@ class Device:
 
     def attempt(self, *arguments: str, text: str = "") -> Ended:
         """Run the command, `text` on its standard input, whatever comes of it."""
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with self._running(*arguments, **pipes) as process:
+        with self.started(*arguments) as process:
             said, complained = process.communicate(text)
         return Ended(process.returncode, said, complained)
 
@@ -59,24 +59,17 @@ class Device:
         """The entry ends with these words."""
         self.run("edit", entry_id, "-", text=f"{self.entry(entry_id)['text'].rstrip()}\n\n{words}\n")
 
-    def _running(self, *arguments: str, **streams: Any) -> Any:
-        self.home.parent.mkdir(parents=True, exist_ok=True)
+    def started(self, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
+        """The command as a running process, to be talked to line by line."""
+        folder = self.home.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        secret = {"ECHOLIA_PASSPHRASE": self.passphrase}
         return running(
             "echolia",
-            "--home",
-            str(self.home),
-            "--json",
+            *("--home", str(self.home), "--json"),
             *arguments,
-            environment=bare_environment(self.home.parent) | {"ECHOLIA_PASSPHRASE": self.passphrase},
-            folder=self.home.parent,
-            **streams,
-        )
-
-    def pairing(self, *arguments: str) -> Any:
-        """One side of a pairing as a running process, to be talked to line by line."""
-        complaints = (self.home.parent / "pairing.txt").open("w+", encoding="utf-8")
-        return self._running(
-            "pair", *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints
+            environment=bare_environment(folder) | secret,
+            folder=folder,
         )
 
 
@@ -90,15 +83,16 @@ class Paired:
 
 def pair(existing: Device, new: Device) -> Paired:
     """`new` belongs to the account of `existing`. Two processes, and a person between them."""
-    with existing.pairing() as laptop, new.pairing("--join", "-", "--name", new.name) as phone:
-        link = _read_line(laptop.stdout, "link")
-        _type(phone.stdin, link)
-        code = _read_line(phone.stdout, "code")
-        _type(laptop.stdin, code)
-        for side, process in ((existing, laptop), (new, phone)):
-            process.stdout.read()
-            if process.wait() != 0:
-                raise CommandFailed(f"pairing ended with status {process.returncode} on {side.name}")
+    to_join = ("pair", "--join", "-", "--name", new.name)
+    with existing.started("pair") as laptop, new.started(*to_join) as phone:
+        link = _read_line(laptop, "link")
+        _type(phone, link)
+        code = _read_line(phone, "code")
+        _type(laptop, code)
+        for process in (laptop, phone):
+            said, complained = process.communicate()
+            if process.returncode != 0:
+                raise CommandFailed(_complaint("pair", Ended(process.returncode, said, complained)))
     return Paired(link, code)
 
 
@@ -109,16 +103,20 @@ def at_once(one: Callable[[], First], other: Callable[[], Second]) -> tuple[Firs
         return first.result(), second.result()
 
 
-def _read_line(stream: IO[str], what: str) -> str:
-    line = stream.readline().strip()
+def _read_line(process: subprocess.Popen[str], what: str) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline().strip()
     if not line:
-        raise CommandFailed(f"pairing ended before there was a {what}")
+        said, complained = process.communicate()
+        ended = Ended(process.returncode, said, f"no {what} was shown\n{complained}")
+        raise CommandFailed(_complaint("pair", ended))
     return line
 
 
-def _type(stream: IO[str], line: str) -> None:
-    stream.write(line + "\n")
-    stream.flush()
+def _type(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
 
 
 def _complaint(command: str, ended: Ended) -> str:

@@ -4,10 +4,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Timer
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 90
@@ -26,16 +25,17 @@ def bare_environment(home: Path) -> dict[str, str]:
 
 @contextmanager
 def running(
-    module: str, *arguments: str, environment: dict[str, str], folder: Path, **streams: Any
+    module: str, *arguments: str, environment: dict[str, str], folder: Path
 ) -> Iterator[subprocess.Popen[str]]:
-    """A Python module as a process; killed when the block ends, or when patience does."""
+    """A Python module as a process, its streams as pipes; killed when the block ends, or when patience does."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=folder,  # not the project's: a `.env` there would configure it
         env=environment,
-        text=True,
         encoding="utf-8",
-        **streams,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     watchdog = Timer(PATIENCE_SECONDS, process.kill)
     watchdog.daemon = True
@@ -48,5 +48,6 @@ def running(
             process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None and not stream.closed:
-                stream.close()
+            with suppress(BrokenPipeError):
+                if stream is not None:
+                    stream.close()

@@ -87,6 +87,10 @@ class PushPlan:
         live = dict.fromkeys(COLLECTIONS, 0)
         for key, after in self.after.items():
             before = self.before[key]
+            if not before and len(after) == 1:  # a new item, by far the most common
+                used += after[0].size
+                live[key[0]] += not after[0].is_deleted
+                continue
             used += _size(after) - _size(before)
             conflicts += (len(after) > 1) - (len(before) > 1)
             change = _is_live(after) - _is_live(before)
@@ -186,11 +190,11 @@ def _undominated(versions: Sequence[Version], change: Change) -> list[Version]:
 
 def _version_of(change: Change, now: int) -> Version:
     return Version(
-        author=change.author,
-        vector_clock=change.vector_clock,
-        key_epoch=change.key_epoch,
-        is_deleted=change.is_deleted,
-        entry_id=change.entry_id,
+        change.author,
+        change.vector_clock,
+        change.key_epoch,
+        change.is_deleted,
+        change.entry_id,
         received_at=now,
         size=len(change.encrypted_data),
         digest=change.digest(),

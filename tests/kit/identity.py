@@ -1,6 +1,8 @@
 """What identity tests look at and send: databases past the application, pairings step by step."""
 
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,9 @@ from typing import Any
 import apsw
 import httpx
 
+from app.config import Settings
+from app.main import create_app
+from tests.kit.clock import SetClock
 from tests.kit.device import Device
 from tests.kit.keys import DeviceKey, b64, lp
 from tests.kit.pair import as_joiner, join_body, opened
@@ -134,3 +139,22 @@ class Pairing:
                     self.new.session = answer.json()
                 break
         return self
+
+
+@asynccontextmanager
+async def served(
+    settings: Settings, clock: SetClock, url: str = "http://localhost:8000"
+) -> AsyncIterator[httpx.AsyncClient]:
+    """An application that is stopped when the block ends, so that another can take its folder."""
+    app = create_app(settings, clock=clock)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url=url) as client:
+            yield client
+
+
+def execute(file: Path, sql: str, *params: Any) -> None:
+    """Change a database behind the application's back."""
+    connection = apsw.Connection(str(file))
+    connection.execute(sql, params)
+    connection.close()

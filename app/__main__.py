@@ -4,6 +4,9 @@ import argparse
 
 import uvicorn
 
+from app import main as wiring
+from app.process import keep_memory_warm
+
 
 def main() -> None:
     """Serve until interrupted. Exits with one sentence if a setting is wrong."""
@@ -11,12 +14,15 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", default=8000, type=int, help="port to listen on")
     arguments = parser.parse_args()
+    application = wiring.app
+    keep_memory_warm()
     uvicorn.run(
-        "app.main:app",
+        application,
         host=arguments.host,
         port=arguments.port,
         server_header=False,
         access_log=False,
+        proxy_headers=False,
         loop="uvloop",
         http="httptools",
         timeout_graceful_shutdown=10,

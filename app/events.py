@@ -212,15 +212,9 @@ def session_ended(*, reason: str) -> None:
     _log.info("session_ended", reason=reason)
 
 
-def push_accepted(*, changes: int, applied: int, conflicts: int, size_bytes: int) -> None:
+def push_accepted(*, changes: int, applied: int, conflicts: int) -> None:
     """A push is durable."""
-    _log.debug(
-        "push_accepted",
-        changes=changes,
-        applied=applied,
-        conflicts=conflicts,
-        size_bytes=size_bytes,
-    )
+    _log.debug("push_accepted", changes=changes, applied=applied, conflicts=conflicts)
 
 
 def database_migrated(*, schema: str, version: int) -> None:

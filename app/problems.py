@@ -71,7 +71,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def misfit(_: Request, error: RequestValidationError) -> Response:
-        return render(Invalid(errors=faults_of(error.errors())))
+        names = frozenset(str(part) for each in error.errors() for part in each["loc"])
+        return render(Invalid(errors=faults_of(error.errors(), names)))
 
     @app.exception_handler(HTTPException)
     async def routed(_: Request, error: HTTPException) -> Response:

@@ -25,8 +25,12 @@ _LINK_SECRET = slice(20, 52)
 _REFRESH_SECRET_BYTES = 32
 
 
-def secrets_of(device: Device) -> Iterator[Needle]:
+def secrets_of(device: Device) -> list[Needle]:
     """Keys, tokens, passphrase and name of a device, as they are now."""
+    return list(_secrets_of(device))
+
+
+def _secrets_of(device: Device) -> Iterator[Needle]:
     where = device.name
     yield from _texts("passphrase", where, device.passphrase)
     yield from _texts("device name", where, device.name)

@@ -57,7 +57,9 @@ class Device:
 
     def append(self, entry_id: str, words: str) -> None:
         """The entry ends with these words."""
-        self.run("edit", entry_id, "-", text=f"{self.entry(entry_id)['text'].rstrip()}\n\n{words}\n")
+        self.run(
+            "edit", entry_id, "-", text=f"{self.entry(entry_id)['text'].rstrip()}\n\n{words}\n"
+        )
 
     def started(self, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
         """The command as a running process, to be talked to line by line."""

@@ -6,13 +6,15 @@ line of a PEM file, a shortened log value), and long enough never to occur by ch
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote_from_bytes, quote_plus
 
 PIECE = 24
-"""Characters of a text, or bytes of a key, in one piece."""
+"""Characters of a text, or bytes of a long key, in one piece. Short keys are cut finer, so that one
+piece stays whole wherever base64 is broken into lines."""
+LEAST_BYTES_OF_KEY = 16
 LEAST_BYTES = 6
 LEAST_BYTES_OF_LINE = 12
 LEAST_LETTERS_OF_LINE = 8
@@ -25,28 +27,29 @@ class Needle:
 
     kind: str
     where: str
+    secret: bytes
     pieces: tuple[bytes, ...]
     is_text: bool
 
 
 def text_needle(kind: str, where: str, text: str) -> Needle | None:
     """None if the text is too short to tell from chance."""
-    return _of_pieces(kind, where, [piece for piece in _cut(text) if _is_long_enough(piece)])
+    return _of_text(kind, where, text, _is_long_enough)
 
 
-def line_needle(where: str, line: str) -> Needle | None:
+def line_needle(where: str, line: str, kind: str = "line") -> Needle | None:
     """A line somebody wrote; None if it has too few letters to be anybody's own."""
-    kept = [piece for piece in _cut(line.strip()) if _is_distinctive(piece)]
-    return _of_pieces("line", where, kept)
+    return _of_text(kind, where, line.strip(), _is_distinctive)
 
 
 def bytes_needle(kind: str, where: str, secret: bytes) -> Needle:
     """A key or the like. Raises ValueError if it is too short to tell from chance."""
-    if len(secret) < 16:
+    if len(secret) < LEAST_BYTES_OF_KEY:
         raise ValueError("too short to be found for certain")
-    whole = len(secret) - len(secret) % PIECE
-    pieces = tuple(secret[at : at + PIECE] for at in range(0, whole, PIECE)) or (secret,)
-    return Needle(kind, where, pieces, is_text=False)
+    size, step = (PIECE, PIECE) if len(secret) > 4 * PIECE else (PIECE // 2, PIECE // 6)
+    starts = range(0, len(secret) - size + 1, step)
+    pieces = dict.fromkeys([*(secret[at : at + size] for at in starts), secret[-size:]])
+    return Needle(kind, where, secret, tuple(pieces), is_text=False)
 
 
 def diary_needles(folder: Path) -> Iterator[Needle]:
@@ -56,11 +59,16 @@ def diary_needles(folder: Path) -> Iterator[Needle]:
         lines = file.read_text("utf-8-sig").splitlines()
         found = [
             text_needle("file name", where, file.name),
-            text_needle("file name", where, file.stem[len("2024-09-01-") :]),
+            _slug_needle(where, file.stem),
             *(text_needle("title", where, title) for title in _titles(lines)),
             *(line_needle(f"{where}:{n}", line) for n, line in enumerate(lines, start=1)),
         ]
         yield from (needle for needle in found if needle is not None)
+
+
+def _slug_needle(where: str, stem: str) -> Needle | None:
+    """The words of a file name, without the date that any log line could have."""
+    return line_needle(where, stem[len("2024-09-01-") :], "file name")
 
 
 def _titles(lines: list[str]) -> list[str]:
@@ -69,10 +77,9 @@ def _titles(lines: list[str]) -> list[str]:
     return [title.strip().strip("\"'") for title in marked + headings]
 
 
-def _of_pieces(kind: str, where: str, pieces: list[str]) -> Needle | None:
-    if not pieces:
-        return None
-    return Needle(kind, where, tuple(piece.encode() for piece in pieces), is_text=True)
+def _of_text(kind: str, where: str, text: str, fits: Callable[[str], bool]) -> Needle | None:
+    pieces = tuple(piece.encode() for piece in _cut(text) if fits(piece))
+    return Needle(kind, where, text.encode(), pieces, is_text=True) if pieces else None
 
 
 def _cut(text: str) -> list[str]:

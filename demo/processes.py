@@ -20,14 +20,15 @@ def bare_environment(home: Path) -> dict[str, str]:
     scratch.mkdir(parents=True, exist_ok=True)
     kept = {name: os.environ[name] for name in _FROM_OUTSIDE if name in os.environ}
     ours = {"HOME": str(home), "TMPDIR": str(scratch), "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)}
-    return kept | ours | {"PYTHONDONTWRITEBYTECODE": "1"}
+    return kept | ours
 
 
 @contextmanager
 def running(
     module: str, *arguments: str, environment: dict[str, str], folder: Path
 ) -> Iterator[subprocess.Popen[str]]:
-    """A Python module as a process, its streams as pipes; killed when the block ends, or when patience does."""
+    """A Python module as a process, its streams as pipes. It is killed when the block ends, or when
+    patience does."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=folder,  # not the project's: a `.env` there would configure it

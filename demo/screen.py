@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 WIDTH = 100
+_INDENT = (0, 0, 0, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,18 @@ class Screen:
         self._console.print(f"   [dim]{time.perf_counter() - began:.1f} s[/]")
 
     def says(self, words: str) -> None:
-        self._console.print(Text(words).__class__(f"   {words}"))
+        self._console.print(Padding(Text(words), _INDENT, expand=False))
 
     def quotes(self, lines: Sequence[str]) -> None:
         """Something shown as it is, set apart."""
         for line in lines:
-            self._console.print(Text(f"   │ {line}", style="dim", overflow="ellipsis"), no_wrap=True)
+            self._console.print(
+                Text(f"   │ {line}", style="dim", overflow="ellipsis"), no_wrap=True
+            )
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> None:
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0
+    ) -> None:
         """Rows under headings; the last `numbers` columns are numbers."""
         table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
         for at, name in enumerate(columns):
@@ -67,12 +73,12 @@ class Screen:
             table.add_column(name, justify="right" if is_number else "left", overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
-        self._console.print(_indented(table))
+        self._console.print(Padding(table, _INDENT, expand=False))
 
     def claim(self, sentence: str, holds: bool) -> None:
         """Say that something holds, or that it does not; the summary says it again."""
         self.claims.append(Claim(sentence, holds))
-        self._console.print(_marked(self.claims[-1], indent="   "))
+        self._console.print(Padding(_marked(self.claims[-1:]), _INDENT, expand=False))
 
     @contextmanager
     def progress(self, words: str, size_bytes: int) -> Iterator[Callable[[int], None]]:
@@ -88,14 +94,13 @@ class Screen:
 
     def summary(self, notes: Sequence[str]) -> None:
         """Every claim again, on one screen."""
-        lines = [_marked(claim) for claim in self.claims]
         failed = sum(not claim.holds for claim in self.claims)
         seconds = time.perf_counter() - self._began
-        end = f"{failed} of {len(lines)} do not hold" if failed else "all of it holds"
-        lines += [Text(), Text(f"{end}, after {seconds:.0f} s", style="bold"), *map(Text, notes)]
-        colour = "red" if failed else "green"
-        body = Text("\n").join(lines)
+        end = f"{failed} of {len(self.claims)} do not hold" if failed else "All of it holds"
+        words = Text.assemble("\n", (f"{end}; it took {seconds:.0f} s.", "bold"))
+        body = Group(_marked(self.claims), words, *map(Text, notes))
         self._console.print()
+        colour = "red" if failed else "green"
         self._console.print(Panel(body, title="What you have seen", border_style=colour))
 
     def failure(self, words: str) -> None:
@@ -111,12 +116,10 @@ def _console() -> Console:
     return console
 
 
-def _marked(claim: Claim, indent: str = "") -> Text:
-    mark, style = ("✓", "green") if claim.holds else ("✗", "bold red")
-    return Text.assemble(indent, (mark, style), " ", claim.sentence)
-
-
-def _indented(table: Table) -> Table:
-    outer = Table.grid(padding=0)
-    outer.add_row("   ", table)
-    return outer
+def _marked(claims: Sequence[Claim]) -> Table:
+    """A mark before each claim; a long one goes on below itself."""
+    marked = Table.grid(padding=(0, 1))
+    for claim in claims:
+        mark = Text("✓", "green") if claim.holds else Text("✗", "bold red")
+        marked.add_row(mark, Text(claim.sentence))
+    return marked

@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.sweep import table_names
+from demo.sweep import quoted, table_names
 
 ENVELOPE_BYTES = 89
 """Of every sealed version: header, salt, commitment and tag around the padded text."""
@@ -69,5 +69,5 @@ def _reading(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _count(connection: sqlite3.Connection, table: str) -> int:
-    (rows,) = connection.execute(f'SELECT COUNT(*) FROM "{table}"').fetchone()
+    (rows,) = connection.execute(f"SELECT COUNT(*) FROM {quoted(table)}").fetchone()
     return int(rows)

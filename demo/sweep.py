@@ -154,7 +154,7 @@ def _values(database: Path) -> Iterator[bytes]:
         with closing(sqlite3.connect(copy)) as connection:
             connection.text_factory = bytes
             for table in table_names(connection):
-                for row in connection.execute(f'SELECT * FROM "{table}"'):
+                for row in connection.execute(f"SELECT * FROM {quoted(table)}"):
                     yield from (value for value in row if isinstance(value, bytes))
 
 
@@ -165,3 +165,8 @@ def table_names(connection: sqlite3.Connection) -> list[str]:
         " WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid"
     )
     return [bytes(name).decode() for (name,) in rows]
+
+
+def quoted(name: str) -> str:
+    """The name as SQL takes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'

@@ -3,6 +3,7 @@
 Everything here blocks and belongs on a worker thread.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from itertools import starmap
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.database.port import (
     Busy,
     Conflict,
     Decided,
+    Many,
     Missing,
     Outcome,
     Plan,
@@ -25,15 +27,17 @@ from app.database.port import (
     StorageError,
     Unavailable,
     Unknown,
+    Work,
     Written,
 )
 
 BUSY_MILLISECONDS = 5000
-CACHE_KIB = 512
+CACHE_KIB = 2000
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
 
 _PRAGMAS = f"""
 PRAGMA busy_timeout = {BUSY_MILLISECONDS};
+PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 PRAGMA cache_size = -{CACHE_KIB};
 PRAGMA journal_size_limit = {WAL_LIMIT_BYTES};
@@ -46,30 +50,38 @@ Result = TypeVar("Result")
 
 
 def connect(path: Path, *, create: bool = False) -> apsw.Connection:
-    """Open a database file; commits on it are synced. Raises Missing if it is not there."""
-    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
+    """Open a database file in WAL mode, whatever mode it came in (a backup has another); commits
+    on it are synced, and only its owner may read it. Raises Missing if it is not there."""
+    return translated(lambda: _connect(path, create=create))
+
+
+def _connect(path: Path, *, create: bool) -> apsw.Connection:
     if create:
-        flags |= apsw.SQLITE_OPEN_CREATE
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
     elif not path.exists():
         raise Missing
-    connection = translated(lambda: apsw.Connection(str(path), flags=flags))
-    translated(lambda: connection.execute(_PRAGMAS))
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
+    connection = apsw.Connection(str(path), flags=flags)
+    try:
+        connection.execute(_PRAGMAS).fetchall()
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
 def read(connection: apsw.Connection, statements: Sequence[Statement]) -> list[Rows]:
     """Rows per statement, from one snapshot."""
     if len(statements) == 1:
-        return translated(lambda: [_run(connection, statements[0])])
-    return translated(
-        lambda: _within(connection, "BEGIN", lambda: _run_all(connection, statements))
-    )
+        return translated(lambda: _run_all(connection, statements))
+    return _transaction(connection, "BEGIN", lambda: _run_all(connection, statements))
 
 
-def write(connection: apsw.Connection, statements: Sequence[Statement]) -> Written:
+def write(connection: apsw.Connection, statements: Sequence[Work]) -> Written:
     """One transaction; durable when this returns."""
-    work = lambda: _run_all(connection, statements)  # noqa: E731
-    return Written(translated(lambda: _within(connection, "BEGIN IMMEDIATE", work)))
+    return Written(
+        _transaction(connection, "BEGIN IMMEDIATE", lambda: _run_all(connection, statements))
+    )
 
 
 def decide(
@@ -83,27 +95,29 @@ def decide(
         made = plan(_run_all(connection, reads))
         return Decided(made.outcome, _run_all(connection, made.statements))
 
-    return translated(lambda: _within(connection, "BEGIN IMMEDIATE", work))
+    return _transaction(connection, "BEGIN IMMEDIATE", work)
 
 
 def migrate(connection: apsw.Connection, schema: Schema) -> None:
     """The database has the latest schema afterwards. Each step takes the write lock, reads the
     version again under it, and commits together with the note that it ran, so any number of first
     requests run it once."""
-    while _version(connection) < latest(schema):
-        translated(
-            lambda: _within(connection, "BEGIN IMMEDIATE", lambda: _step(connection, schema))
+    while translated(lambda: _version(connection)) < latest(schema):
+        before, after = _transaction(
+            connection, "BEGIN IMMEDIATE", lambda: _step(connection, schema)
         )
+        if 0 < before < after:
+            events.database_migrated(schema=schema, version=after)
 
 
-def _step(connection: apsw.Connection, schema: Schema) -> None:
+def _step(connection: apsw.Connection, schema: Schema) -> tuple[int, int]:
+    """The versions before and after."""
     version = _version(connection)
     due: Step | None = next((step for step in steps(schema) if step.version > version), None)
     if due is None:
-        return
+        return version, version
     _run_all(connection, due.statements)
-    if version:
-        events.database_migrated(schema=schema, version=due.version)
+    return version, due.version
 
 
 def _version(connection: apsw.Connection) -> int:
@@ -116,16 +130,22 @@ def _run(connection: apsw.Connection, statement: Statement) -> Rows:
     return _run_all(connection, (statement,))[0]
 
 
-def _run_all(connection: apsw.Connection, statements: Sequence[Statement]) -> list[Rows]:
-    execute = connection.cursor().execute
-    return [
-        (
-            execute(sql, params).fetchall()
-            if each is None
-            else list(starmap(each, execute(sql, params)))
-        )
-        for sql, params, each in statements
-    ]
+def _run_all(connection: apsw.Connection, statements: Sequence[Work]) -> list[Rows]:
+    cursor = connection.cursor()
+    return [_run_one(cursor, statement) for statement in statements]
+
+
+def _run_one(cursor: apsw.Cursor, statement: Work) -> Rows:
+    if isinstance(statement, Many):
+        cursor.executemany(statement.sql, statement.rows)
+        return []
+    sql, params, each = statement
+    rows = cursor.execute(sql, params)
+    return rows.fetchall() if each is None else list(starmap(each, rows))
+
+
+def _transaction(connection: apsw.Connection, begin: str, work: Callable[[], Result]) -> Result:
+    return translated(lambda: _within(connection, begin, work))
 
 
 def _within(connection: apsw.Connection, begin: str, work: Callable[[], Result]) -> Result:
@@ -151,12 +171,15 @@ def _commit(connection: apsw.Connection) -> None:
 
 
 def translated(work: Callable[[], Result]) -> Result:
-    """Run `work`; what the engine raises comes out as the port's errors. A mistake in our own SQL
-    stays what it is."""
+    """Run `work`; what the engine or the disk raises comes out as the port's errors. A mistake in
+    our own SQL stays what it is."""
     try:
         return work()
     except apsw.Error as error:
         raise _translate(error) from error
+    except OSError as error:
+        events.storage_failed(kind="file", error=type(error).__name__)
+        raise Unavailable from error
 
 
 def _translate(error: apsw.Error) -> Exception:
@@ -171,7 +194,8 @@ def _translate(error: apsw.Error) -> Exception:
 
 
 def _is_a_guard(error: apsw.Error) -> bool:
-    return getattr(error, "extendedresult", None) == apsw.SQLITE_CONSTRAINT_NOTNULL
+    """Only the table that exists for guards makes one; a NULL elsewhere is a mistake of ours."""
+    return str(error) == "NOT NULL constraint failed: guard.ok"
 
 
 _KINDS: dict[type[apsw.Error], type[StorageError]] = {
@@ -185,4 +209,6 @@ _KINDS: dict[type[apsw.Error], type[StorageError]] = {
     apsw.NotADBError: Unavailable,
     apsw.ReadOnlyError: Unavailable,
     apsw.NoMemError: Unavailable,
+    apsw.PermissionsError: Unavailable,
+    apsw.ProtocolError: Unavailable,
 }

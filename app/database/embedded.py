@@ -7,8 +7,6 @@ what is acknowledged is synced. A lock on the folder keeps a second process out.
 import asyncio
 import fcntl
 import os
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +17,7 @@ import apsw
 
 from app.database import connection as sqlite
 from app.database.migrate import Schema
+from app.database.open_files import OpenFiles
 from app.database.port import (
     Blocked,
     Database,
@@ -28,6 +27,8 @@ from app.database.port import (
     Plan,
     Rows,
     Statement,
+    Unavailable,
+    Work,
     Written,
 )
 from app.database.workers import Strand, Workers
@@ -39,12 +40,16 @@ Result = TypeVar("Result")
 OnOpen = Callable[[str], Awaitable[Sequence[Statement]]]
 
 
-class FolderInUse(Exception):
+class FolderRefused(Exception):
+    """The folder cannot be served; the message is one sentence for whoever started the server."""
+
+
+class FolderInUse(FolderRefused):
     """Another process serves this folder."""
 
 
-class _Closed(Exception):
-    """The connection was closed to make room; the work did not begin."""
+class FolderUnusable(FolderRefused):
+    """The folder cannot be made, or not be written to."""
 
 
 class EmbeddedFile:
@@ -55,7 +60,6 @@ class EmbeddedFile:
         self._schema = schema
         self._strand = Strand(workers)
         self._connection: apsw.Connection | None = None
-        self.last_used = time.monotonic()
 
     def start(
         self, statements: Sequence[Statement] = (), *, create: bool = False
@@ -65,8 +69,6 @@ class EmbeddedFile:
         def job() -> None:
             opened = sqlite.connect(self._path, create=create)
             try:
-                if create:
-                    opened.execute("PRAGMA journal_mode = WAL")
                 sqlite.migrate(opened, self._schema)
                 if statements:
                     sqlite.write(opened, statements)
@@ -78,18 +80,17 @@ class EmbeddedFile:
         return self._strand.submit(job)
 
     def run(self, work: Callable[[apsw.Connection], Result]) -> asyncio.Future[Result]:
-        """Do `work` after all work asked for before it. Raises _Closed if it was closed first."""
-        self.last_used = time.monotonic()
+        """Do `work` after all work asked for before it. Raises Unavailable if it is closed."""
 
         def job() -> Result:
             if self._connection is None:
-                raise _Closed
+                raise Unavailable
             return work(self._connection)
 
         return self._strand.submit(job)
 
     def close(self) -> asyncio.Future[None]:
-        """The file is checkpointed, its WAL gone; work asked for later raises _Closed."""
+        """The file is checkpointed, its WAL gone; work asked for later raises Unavailable."""
 
         def job() -> None:
             connection, self._connection = self._connection, None
@@ -109,7 +110,7 @@ class _Runs:
         """See `Database.read`; there is one copy, so it is never behind a mark."""
         return await self._run(partial(sqlite.read, statements=statements))
 
-    async def write(self, statements: Sequence[Statement]) -> Written:
+    async def write(self, statements: Sequence[Work]) -> Written:
         """See `Database.write`."""
         return await self._run(partial(sqlite.write, statements=statements))
 
@@ -138,12 +139,7 @@ class EmbeddedUserDatabase(_Runs):
         self._user_id = user_id
 
     async def _run(self, work: Callable[[apsw.Connection], Result]) -> Result:
-        while True:
-            file = await self._databases.opened(self._user_id)
-            try:
-                return await file.run(work)
-            except _Closed:
-                continue
+        return await self._databases.run(self._user_id, work)
 
 
 class EmbeddedDatabases:
@@ -155,14 +151,13 @@ class EmbeddedDatabases:
 
     def __init__(self, folder: Path, *, max_open: int, on_open: OnOpen) -> None:
         self._folder = folder
-        self._max_open = max_open
         self._on_open = on_open
-        self._open: OrderedDict[str, tuple[EmbeddedFile, asyncio.Task[None]]] = OrderedDict()
+        self._open = OpenFiles(max_open, self._file, self._start)
         self._suspended: set[str] = set()
 
     async def start(self) -> Database:
         """Lock the folder, prepare the template, and open the master database, which is returned.
-        Raises FolderInUse if another process holds the folder."""
+        Raises FolderInUse if another process holds the folder, FolderUnusable if it is none."""
         self._lock = await asyncio.to_thread(_locked, self._folder)
         self._workers = Workers(WORKER_THREADS)
         self._files = Strand(self._workers)
@@ -173,9 +168,7 @@ class EmbeddedDatabases:
 
     async def stop(self) -> None:
         """Everything begun is finished, every file closed, the folder free."""
-        while self._open:
-            user_id = next(iter(self._open))
-            await self._close(user_id)
+        await self._open.close_all()
         await self._master.close()
         await asyncio.to_thread(self._workers.stop)
         os.close(self._lock)
@@ -183,7 +176,8 @@ class EmbeddedDatabases:
     async def create(self, user_id: str) -> None:
         """See `UserDatabases.create`: the template is written aside, synced, and renamed."""
         self._refuse_suspended(user_id)
-        await self._files.submit(partial(_create, self._path(user_id), self._template))
+        write = partial(_create, self._path(user_id), self._template)
+        await self._files.submit(partial(sqlite.translated, write))
 
     def open(self, user_id: str) -> Database:
         """See `UserDatabases.open`."""
@@ -192,60 +186,35 @@ class EmbeddedDatabases:
     async def suspend(self, user_id: str) -> None:
         """See `UserDatabases.suspend`."""
         self._suspended.add(user_id)
-        await self._close(user_id)
+        await self._open.close(user_id)
 
     async def destroy(self, user_id: str) -> None:
         """See `UserDatabases.destroy`."""
         await self.suspend(user_id)
-        await self._files.submit(partial(_destroy, self._path(user_id)))
+        erase = partial(_destroy, self._path(user_id))
+        await self._files.submit(partial(sqlite.translated, erase))
         self._suspended.discard(user_id)
 
     async def close_idle(self, seconds: float) -> int:
         """Close (and so checkpoint and truncate) what was not used for that long; how many."""
-        before = time.monotonic() - seconds
-        idle = [user_id for user_id, (file, _) in self._open.items() if file.last_used <= before]
-        for user_id in idle:
-            await self._close(user_id)
-        return len(idle)
+        return await self._open.close_idle(seconds)
 
     @property
     def open_count(self) -> int:
         """User databases held open now."""
-        return len(self._open)
+        return self._open.count
 
-    async def opened(self, user_id: str) -> EmbeddedFile:
-        """The user's file, open and up to date. Concurrent first callers share one opening."""
+    async def run(self, user_id: str, work: Callable[[apsw.Connection], Result]) -> Result:
+        """Do `work` on the user's database, open and up to date."""
         self._refuse_suspended(user_id)
-        if user_id not in self._open:
-            file = EmbeddedFile(self._path(user_id), "user", self._workers)
-            self._open[user_id] = (file, asyncio.create_task(self._start(user_id, file)))
-            self._make_room()
-        self._open.move_to_end(user_id)
-        file, opening = self._open[user_id]
-        if not opening.done():
-            await asyncio.shield(opening)
-        return file
+        return await self._open.run(user_id, lambda file: file.run(work))
+
+    def _file(self, user_id: str) -> EmbeddedFile:
+        return EmbeddedFile(self._path(user_id), "user", self._workers)
 
     async def _start(self, user_id: str, file: EmbeddedFile) -> None:
-        try:
-            await file.start(await self._on_open(user_id))
-        except BaseException:
-            self._open.pop(user_id, None)
-            raise
-        if self._open.get(user_id, (None,))[0] is not file:
-            file.close()  # it had to make room while it was being opened
-
-    def _make_room(self) -> None:
-        while len(self._open) > self._max_open:
-            _, (file, _) = self._open.popitem(last=False)
-            file.close()
-
-    async def _close(self, user_id: str) -> None:
-        held = self._open.pop(user_id, None)
-        if held is not None:
-            file, opening = held
-            await asyncio.wait([opening])
-            await file.close()
+        self._refuse_suspended(user_id)
+        await file.start(await self._on_open(user_id))
 
     def _refuse_suspended(self, user_id: str) -> None:
         if user_id in self._suspended:
@@ -257,9 +226,12 @@ class EmbeddedDatabases:
 
 
 def _locked(folder: Path) -> int:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / "users").mkdir(mode=0o700, exist_ok=True)
-    held = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / "users").mkdir(mode=0o700, exist_ok=True)
+        held = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        raise FolderUnusable("DATA_DIR must be a folder that the server can write to.") from None
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -276,7 +248,6 @@ def _make_template(folder: Path) -> bytes:
     path = folder / ".template.db"
     _unlink(path)
     made = sqlite.connect(path, create=True)
-    made.execute("PRAGMA journal_mode = WAL")
     sqlite.migrate(made, "user")
     made.close()
     template = path.read_bytes()
@@ -285,15 +256,16 @@ def _make_template(folder: Path) -> bytes:
 
 
 def _create(path: Path, template: bytes) -> None:
-    if path.exists():
-        return
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    aside = path.with_suffix(".new")
-    with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(template)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        aside = path.with_suffix(".new")
+        with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(template)
+            file.flush()
+            os.fsync(file.fileno())
+        _unlink(path)  # a WAL left over from an erasure cut short would be played into the new file
+        aside.rename(path)
+    # Also when the file is there: who renamed it may have been cut off before this.
     _sync_folder(path.parent)
     _sync_folder(path.parent.parent)
 

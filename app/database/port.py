@@ -38,6 +38,16 @@ class Statement(NamedTuple):
     each: Callable[..., Any] | None = None
 
 
+class Many(NamedTuple):
+    """One SQL statement run once for each row of values; it returns no rows."""
+
+    sql: str
+    rows: Sequence[Sequence[Value]]
+
+
+Work: TypeAlias = Statement | Many
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a committed batch returned: rows per statement, and the replication mark after it."""
@@ -50,7 +60,7 @@ class Written:
 class Plan(Generic[Outcome]):
     """What a decision came to: the statements to write (none: nothing is written) and a value."""
 
-    statements: Sequence[Statement]
+    statements: Sequence[Work]
     outcome: Outcome
 
 
@@ -125,7 +135,7 @@ class Database(Protocol):
         """Rows per statement, all from one snapshot that holds at least `at_least`."""
         ...
 
-    async def write(self, statements: Sequence[Statement]) -> Written:
+    async def write(self, statements: Sequence[Work]) -> Written:
         """All statements or none, in order; durable when this returns. Raises Conflict if a guard
         among them fails."""
         ...

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from app.errors import Invalid, Malformed, TooLarge, WrongMediaType
 from app.http import ijson
-from app.http.validation import faults_of
+from app.http.validation import faults_of, names_in
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -28,6 +28,7 @@ class JsonBody(Generic[Model]):
         self.model = model
         self._max_bytes = max_bytes
         self._adapter = TypeAdapter(model)
+        self._names = names_in(self._adapter.json_schema())
 
     async def __call__(self, request: Request) -> Model:
         _check_media_type(request)
@@ -46,7 +47,8 @@ class JsonBody(Generic[Model]):
         try:
             return self._adapter.validate_python(value)
         except ValidationError as error:
-            raise Invalid(errors=faults_of(error.errors(include_input=False))) from None
+            faults = error.errors(include_input=False, include_url=False, include_context=False)
+            raise Invalid(errors=faults_of(faults, self._names)) from None
 
 
 def _check_media_type(request: Request) -> None:

@@ -1,6 +1,7 @@
 """Where and why an input does not fit, without a word of the input."""
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 MAX_FAULTS = 20
@@ -28,31 +29,30 @@ _REASONS = {
 }
 
 
-def faults_of(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def names_in(schema: object) -> frozenset[str]:
+    """Every field name of a JSON schema: the words that a path may be made of."""
+    if isinstance(schema, list):
+        return frozenset().union(*(names_in(each) for each in schema))
+    if not isinstance(schema, dict):
+        return frozenset()
+    own = schema.get("properties")
+    inner = frozenset().union(*(names_in(each) for each in schema.values()))
+    return inner | (frozenset(own) if isinstance(own, dict) else frozenset())
+
+
+def faults_of(errors: Sequence[Mapping[str, Any]], names: frozenset[str]) -> list[dict[str, str]]:
     """At most 20 faults as {path, reason}. A name the model does not know is a value too (a client
-    could put a secret there), so paths stop at the parent that is known."""
-    return [_fault(error) for error in errors[:MAX_FAULTS]]
+    could put a secret there, as a field or as a map's key), so paths stop at the last known one."""
+    return [_fault(error, names) for error in errors[:MAX_FAULTS]]
 
 
-def _fault(error: Mapping[str, Any]) -> dict[str, str]:
+def _fault(error: Mapping[str, Any], names: frozenset[str]) -> dict[str, str]:
     kind = str(error["type"])
-    where = tuple(error["loc"])
-    if kind == "extra_forbidden":
-        where = where[:-1]
-    return {"path": _path(where), "reason": _REASONS.get(kind, _own_reason(kind))}
+    known = takewhile(lambda part: isinstance(part, int) or part in names, error["loc"])
+    path = "/".join(str(part) for part in known)
+    return {"path": path, "reason": _REASONS.get(kind, _own_reason(kind))}
 
 
 def _own_reason(kind: str) -> str:
     """Our validators name their error types as the reason itself, with underscores."""
     return kind.replace("_", " ") if kind.startswith(("must_", "is_", "has_")) else "does not fit"
-
-
-def _path(where: tuple[int | str, ...]) -> str:
-    """A JSON-pointer-like path made of field names and positions, never of a map's keys."""
-    known: list[str] = []
-    for part in where:
-        if isinstance(part, str) and not part.isidentifier():
-            break
-        if part not in ("[key]",):
-            known.append(str(part))
-    return "/".join(known)

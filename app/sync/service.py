@@ -279,10 +279,9 @@ def _shown(results: Sequence[Result], items: Items) -> list[Statement]:
 
 
 def _log(results: Sequence[Result]) -> None:
-    stored = [each for each in results if each.verdict in ("applied", "conflict")]
+    verdicts = [result.verdict for result in results]
     events.push_accepted(
         changes=len(results),
-        applied=sum(each.verdict == "applied" for each in results),
-        conflicts=sum(each.verdict == "conflict" for each in results),
-        size_bytes=sum(len(each.change.encrypted_data) for each in stored),
+        applied=verdicts.count("applied"),
+        conflicts=verdicts.count("conflict"),
     )

@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 
-from app.database.port import Statement, guard
+from app.database.port import Many, Statement, Work, guard
 from app.limits import MAX_VERSIONS
 from app.sync import clock as clocks
 from app.sync.plan import Items, PushPlan
 from app.sync.render import sealed_version
-from app.sync.versions import COLLECTIONS, Collection, ItemKey, Version
+from app.sync.versions import COLLECTIONS, Change, Collection, ItemKey, Version
 
 Row = tuple[Any, ...]
 
@@ -106,16 +106,18 @@ def _version_of(row: Row) -> Version:
     )
 
 
-def write_items(plan: PushPlan, state: State, tag: bytes) -> list[Statement]:
+def write_items(plan: PushPlan, state: State, tag: bytes) -> list[Work]:
     """The changed items take the next sequence numbers, the sums follow, and all of it fails as a
     guard if the sequence has moved since `state` was read."""
-    statements = [guard("(SELECT seq FROM sync_state) = ?", (state.seq,))]
+    rows = _Rows()
     seq = state.seq
     for key, after in plan.after.items():
         seq += 1
-        statements += _write_item(key, plan.before[key], after, seq)
+        rows.replace(key, plan.before[key], after, seq)
     totals = plan.totals()
-    statements.append(
+    return [
+        guard("(SELECT seq FROM sync_state) = ?", (state.seq,)),
+        *rows.statements(),
         Statement(
             "UPDATE sync_state SET seq = ?, tag = ?, used_bytes = used_bytes + ?,"
             " live_entries = live_entries + ?, live_memories = live_memories + ?,"
@@ -127,46 +129,56 @@ def write_items(plan: PushPlan, state: State, tag: bytes) -> list[Statement]:
                 *(totals.live[name] for name in COLLECTIONS),
                 totals.conflicts,
             ),
-        )
-    )
-    statements.append(Statement("INSERT INTO sync_commit (seq, tag) VALUES (?, ?)", (seq, tag)))
-    return statements
+        ),
+        Statement("INSERT INTO sync_commit (seq, tag) VALUES (?, ?)", (seq, tag)),
+    ]
 
 
-def _write_item(
-    key: ItemKey, before: Sequence[Version], after: Sequence[Version], seq: int
-) -> Iterator[Statement]:
-    collection, item_id = key
-    kept = [version for version in after if version.change is None]
-    for version in before:
-        if version not in kept:
-            yield Statement(_DELETE[collection], (item_id, version.author, version.counter))
-    if kept:
-        yield Statement(_MOVE[collection], (seq, item_id))
-    for version in after:
-        if version.change is not None:
-            yield _insert(collection, item_id, version, version.change.encrypted_data, seq)
+class _Rows:
+    """The rows that go, that only move, and that come, by collection."""
+
+    def __init__(self) -> None:
+        self._gone: dict[Collection, list[Row]] = {name: [] for name in COLLECTIONS}
+        self._moved: dict[Collection, list[Row]] = {name: [] for name in COLLECTIONS}
+        self._new: dict[Collection, list[Row]] = {name: [] for name in COLLECTIONS}
+
+    def replace(
+        self, key: ItemKey, before: Sequence[Version], after: Sequence[Version], seq: int
+    ) -> None:
+        """An item's versions become those of `after`, all under the sequence number `seq`."""
+        collection, item_id = key
+        for version in after:
+            if version.change is not None:
+                self._new[collection].append(_row(item_id, version, version.change, seq))
+        if before:
+            kept = [version for version in before if version in after]
+            gone = [version for version in before if version not in after]
+            self._gone[collection] += [(item_id, each.author, each.counter) for each in gone]
+            self._moved[collection] += [(seq, item_id)] if kept else []
+
+    def statements(self) -> Iterator[Many]:
+        """First what goes, so that nothing that comes is in its way."""
+        for sql, rows in ((_DELETE, self._gone), (_MOVE, self._moved), (_INSERT, self._new)):
+            for name in COLLECTIONS:
+                if rows[name]:
+                    yield Many(sql[name], rows[name])
 
 
-def _insert(
-    collection: Collection, item_id: str, version: Version, data: bytes, seq: int
-) -> Statement:
-    params = (
+def _row(item_id: str, version: Version, change: Change, seq: int) -> Row:
+    row = (
         item_id,
         seq,
         version.author,
         version.counter,
         clocks.to_text(version.vector_clock),
         version.key_epoch,
-        int(version.is_deleted),
+        version.is_deleted,
         version.received_at,
         version.size,
         version.digest,
-        data,
+        change.encrypted_data,
     )
-    if collection == "tags":
-        params = (*params, version.entry_id)  # type: ignore[assignment]
-    return Statement(_INSERT[collection], params)
+    return (*row, version.entry_id) if change.collection == "tags" else row
 
 
 # --- versions with content ----------------------------------------------------------------------

@@ -32,7 +32,7 @@ class Call:
     optional: frozenset[str] = frozenset()
 
 
-NEITHER_TEXT = (7, 7.5, True, [], ["x"], {}, {CANARY: CANARY})
+NEITHER_TEXT: tuple[object, ...] = (7, 7.5, True, [], ["x"], {}, {CANARY: CANARY})
 NOT_BASE64 = ("!", "AAA", "AA=", "A A=", "AAAA\n", "_-8=", "AB==", "AAB=", "====", "AAé=", "\x00")
 BY_KIND: dict[str, tuple[object, ...]] = {
     "base64": (*NOT_BASE64, CANARY + "="),

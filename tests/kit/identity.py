@@ -36,10 +36,21 @@ def tables(file: Path) -> Tables:
     try:
         names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
         found: Tables = {}
-        for (name,) in names:
+        for name in (str(row[0]) for row in names):
             rows = connection.execute(f'SELECT * FROM "{name}"').fetchall()
             found[name] = sorted(rows, key=repr)
         return found
+    finally:
+        connection.close()
+
+
+def records(file: Path, table: str) -> list[dict[str, Any]]:
+    """The rows of one table by the names of its columns."""
+    connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        found = connection.execute(f'SELECT * FROM "{table}"')
+        names = [name for name, _ in found.get_description()]
+        return [dict(zip(names, row, strict=True)) for row in found]
     finally:
         connection.close()
 

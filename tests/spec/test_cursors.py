@@ -68,7 +68,9 @@ async def prepare(databases: EmbeddedDatabases, case: Any) -> None:
     commits = [(seq, bytes.fromhex(tag)) for seq, tag in case["commits"]]
     seq, tag = commits[-1] if commits else (0, b"")
     state = (seq, tag, bytes.fromhex(case["epoch"]))
-    noted = [Statement("INSERT INTO sync_commit (seq, tag) VALUES (?, ?)", each) for each in commits]
+    noted = [
+        Statement("INSERT INTO sync_commit (seq, tag) VALUES (?, ?)", each) for each in commits
+    ]
     now_at = Statement("UPDATE sync_state SET seq = ?, tag = ?, epoch = ?", state)
     await databases.open(USER_ID).write([now_at, *noted])
 

@@ -202,8 +202,7 @@ async def test_a_full_account_can_delete_and_push_again(device: Device, tables: 
     assert (await refused(device, device.change()))["code"] == "quota_exceeded"
     tombstone = device.change(one["id"], edited(one, device), is_deleted=True, data=bytes(100))
     assert verdicts((await device.push(tombstone)).json()) == ["applied"]
-    assert verdicts((await device.push(device.change()))
-        .json()) == ["applied"]
+    assert verdicts((await device.push(device.change())).json()) == ["applied"]
     tables()
 
 

@@ -19,9 +19,7 @@ unhurried = settings(deadline=None, max_examples=70)
 NOW = 1_700_000_000
 ME, OTHER, THIRD = "aaaa", "bbbb", "cccc"
 MANY = tuple(f"d{number:03}" for number in range(70))
-ACCOUNT = Account(
-    devices=frozenset((ME, OTHER, THIRD, *MANY)), key_epoch=2, max_item_bytes=1 << 20
-)
+ACCOUNT = Account(devices=frozenset((ME, OTHER, THIRD, *MANY)), key_epoch=2, max_item_bytes=1 << 20)
 KEY: ItemKey = ("entries", "item")
 EVERYWHERE, WHERE_ABSENT = Reset(everywhere=True), Reset(everywhere=False)
 
@@ -516,8 +514,7 @@ def test_a_delete_never_takes_a_concurrent_edit(
         for key, versions in held.items():
             for version in versions:
                 is_known = any(
-                    each.key == key
-                    and knows(dict(each.vector_clock), dict(version.vector_clock))
+                    each.key == key and knows(dict(each.vector_clock), dict(version.vector_clock))
                     for each in tombstones
                 )
                 assert is_known or version in left[key]

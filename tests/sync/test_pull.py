@@ -223,9 +223,7 @@ async def test_siblings_count_towards_4_mib_wherever_the_limit_cuts(
 
 
 async def test_a_filter_brings_its_collections_only(device: Device, other: Device) -> None:
-    changes = {
-        name: device.change(collection=name) for name in ("entries", "memories", "tags")
-    }
+    changes = {name: device.change(collection=name) for name in ("entries", "memories", "tags")}
     await device.push(*changes.values())
     for wanted in ("entries", "tags", "memories,tags", "tags,entries", "tags,memories,entries"):
         expected = [c for name, c in changes.items() if name in wanted.split(",")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ from .fake_server import Fault
 FAULTS = ("", "", "", "before", "after", "twice", "crash")
 ACTIONS = ("edit", "edit", "sync", "sync", "add", "delete")
 
+Step = tuple[int, str, str, int]
 steps = st.lists(
     st.tuples(
         st.integers(0, 2),
@@ -101,18 +103,36 @@ class Story:
         assert all(desk.store.count_queued() == 0 for desk in self.people)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(story=steps, eager=st.booleans())
-def test_all_devices_end_alike_and_no_word_is_lost(
-    keyring: Keyring, story: list[tuple[int, str, str, int]], eager: bool
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+def play(keyring: Keyring, story: list[Step], eager: bool) -> None:
+    memory = Path("/dev/shm")  # where there is one, hundreds of stores need no disk
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         desks = Desks(Path(folder), keyring)
         played = Story(desks, (0, 0) if eager else None)
         for who, action, fault, at in story:
             played.play(who, action, fault, at)
         played.end()
         desks.close()
+
+
+quick = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+thorough = settings(quick, max_examples=2000)
+
+
+@quick
+@given(story=steps, eager=st.booleans())
+def test_all_devices_end_alike_and_no_word_is_lost(
+    keyring: Keyring, story: list[Step], eager: bool
+) -> None:
+    play(keyring, story, eager)
+
+
+@pytest.mark.soak
+@thorough
+@given(story=steps, eager=st.booleans())
+def test_all_devices_end_alike_after_thousands_of_stories(
+    keyring: Keyring, story: list[Step], eager: bool
+) -> None:
+    play(keyring, story, eager)
 
 
 @given(

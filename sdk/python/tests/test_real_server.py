@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -301,3 +304,43 @@ def _move(home: Path, origin: str) -> None:
     file, keyring = KeyringFile.open(home / "keyring.json", "")
     file.save(replace(keyring, server=origin))
     assert isinstance(keyring, Keyring)
+
+
+DYING = """
+import os, sys
+import httpx
+from echolia import Client, Options
+
+home, path, when = sys.argv[1:]
+
+class Dying(httpx.HTTPTransport):
+    def handle_request(self, request):
+        if request.url.path == path and when == "before":
+            os._exit(9)
+        response = super().handle_request(request)
+        if request.url.path == path and when == "after":
+            response.read()
+            os._exit(9)
+        return response
+
+Client.open(home, options=Options(transport=Dying())).sync()
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("path", ["/sync/push", "/sync/pull"])
+def test_a_process_that_dies_while_syncing_loses_and_doubles_nothing(
+    account: Client, tmp_path: Path, path: str, when: str
+) -> None:
+    account.sync()
+    entry = account.entries.add("first words")
+    account.close()
+    command = [sys.executable, "-c", DYING, str(tmp_path / "one"), path, when]
+    source = Path(__file__).parents[1] / "src"
+    died = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": str(source)})
+    assert died.returncode == 9
+    with Client.open(tmp_path / "one") as again:
+        again.entries.edit(entry, "last words")
+        assert again.sync().complete
+        assert [one.text for one in again.entries.list()] == ["last words"]
+        assert not again.entries.get(entry.id).in_conflict

@@ -9,7 +9,7 @@ with Client.create("~/.echolia", server="https://journal.example", passphrase=".
 
 from typing import TYPE_CHECKING, Any
 
-from ._client import Client, Invite, Join, LocalStatus, Options
+from ._client import Client, Invite, Join, LocalStatus
 from ._clocks import VectorClock
 from ._devices import Device
 from ._errors import (
@@ -40,6 +40,7 @@ from ._errors import (
     WrongCode,
     WrongPassphrase,
 )
+from ._home import Options
 from ._journal import Entries, Entry, Memories, Memory, Tag, Tags
 from ._merge import MergePolicy, Sibling, keep_both
 from ._report import HeldBack, SyncReport

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ._canonical import b64, lp, unb64
 from ._devices import Device, list_devices, revoke_device
-from ._errors import AlreadySetUp, AnswerInvalid, CannotOpen, NotSetUp, PairingForged
-from ._files import make_private_folder
+from ._errors import AlreadySetUp, AnswerInvalid, CannotOpen, NotSetUp
+from ._home import DEFAULTS, Options, begin, connect, keyring_path, registered, settled
 from ._journal import Entries, Memories, Tags
 from ._keyring import Keyring, KeyringFile
-from ._merge import MergePolicy, keep_both
 from ._names import checked_name, suggest_name
 from ._pairing import Invitation
 from ._pairing_flow import Inviter, Joining
@@ -25,33 +22,17 @@ from ._report import SyncReport
 from ._sealing import open_bytes, seal_bytes
 from ._session import Session
 from ._store import Store
-from ._sync import MERGE_WAIT_SECONDS, SyncEngine, silent
+from ._sync import SyncEngine, silent
 from ._vault import Vault
 from ._versions import COLLECTIONS
 
 if TYPE_CHECKING:
-    import httpx
-
     from ._driver import Driver
 
 DEFAULT_SERVER = "http://localhost:8000"
 PAIRING_SECONDS = 300.0
-_KEYRING = "keyring.json"
 _STORE = "store.db"
 _SESSION_AAD = lp(b"echolia/local/v1", b"session")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What an app may replace: the transport (tests), how conflicts read, when they are merged.
-
-    `merge_wait_seconds` bounds the random wait before siblings are merged; None: only edits
-    merge them.
-    """
-
-    transport: httpx.BaseTransport | None = None
-    merge_policy: MergePolicy = keep_both
-    merge_wait_seconds: tuple[float, float] | None = MERGE_WAIT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,42 +78,42 @@ class Client:
         server: str = DEFAULT_SERVER,
         passphrase: str = "",
         device_name: str | None = None,
-        options: Options = Options(),
+        options: Options = DEFAULTS,
     ) -> Client:
         """A new account with this device as its first; AlreadySetUp if `home` has one.
 
         Interrupted at any point, calling it again goes on with the same keys.
         """
         name = checked_name(device_name) if device_name else suggest_name()
-        file, keyring = _begin(home, server, passphrase, name)
+        file, keyring = begin(home, server, passphrase, name)
         if keyring.joining is not None:
             raise AlreadySetUp("this folder is in the middle of a pairing")
         if not keyring.key_epochs:
             keyring = replace(keyring, key_epochs={1: os.urandom(32)})
             file.save(keyring)
         if keyring.user_id is None:
-            keyring = _registered(file, keyring, options)
+            keyring = registered(file, keyring, options)
         return cls(file, keyring, options)._with_published_name()
 
     @classmethod
     def open(
-        cls, home: str | os.PathLike[str], passphrase: str = "", *, options: Options = Options()
+        cls, home: str | os.PathLike[str], passphrase: str = "", *, options: Options = DEFAULTS
     ) -> Client:
         """The device in `home`; NotSetUp, WrongPassphrase or KeyringError.
 
         Works without the network, but for the first time after a pairing that was cut off
         between receiving the keys and the server's last word.
         """
-        file, keyring = KeyringFile.open(_keyring_path(home), passphrase)
+        file, keyring = KeyringFile.open(keyring_path(home), passphrase)
         if keyring.device_id is None and keyring.user_id is not None:
-            keyring = _registered(file, keyring, options)
+            keyring = registered(file, keyring, options)
         if keyring.device_id is None or not keyring.key_epochs:
             raise NotSetUp("this device belongs to no account yet: run `init` or `pair` again")
         return cls(file, keyring, options)
 
     @staticmethod
     def needs_passphrase(home: str | os.PathLike[str]) -> bool:
-        return KeyringFile.is_locked(_keyring_path(home))
+        return KeyringFile.is_locked(keyring_path(home))
 
     # -- with the server
 
@@ -175,7 +156,7 @@ class Client:
 
     @cached_property
     def _driver(self) -> Driver:
-        return _connect(
+        return connect(
             self._keyring,
             self._options,
             session=self._load_session(),
@@ -252,12 +233,12 @@ class Join:
         *,
         passphrase: str = "",
         device_name: str | None = None,
-        options: Options = Options(),
+        options: Options = DEFAULTS,
     ) -> None:
         invitation = Invitation.parse(link)
         name = checked_name(device_name) if device_name else suggest_name()
         self._options = options
-        self._file, keyring = _begin(home, invitation.origin, passphrase, name)
+        self._file, keyring = begin(home, invitation.origin, passphrase, name)
         if keyring.key_epochs or keyring.server != invitation.origin:
             raise AlreadySetUp("this folder already belongs to an account or another server")
         if keyring.joining is None or keyring.joining["link"] != link.strip():
@@ -266,7 +247,7 @@ class Join:
             self._file.save(keyring)
         nonce = unb64((keyring.joining or {})["nonce"])
         self._keyring = keyring
-        self._driver = _connect(keyring, options)
+        self._driver = connect(keyring, options)
         self._joining = Joining(keyring, invitation, nonce)
 
     def show_code(self, seconds: float = PAIRING_SECONDS) -> str:
@@ -281,7 +262,7 @@ class Join:
         keyring = replace(self._keyring, user_id=user_id, key_epochs=key_epochs)
         self._file.save(keyring)
         session = self._driver.run(self._joining.complete())
-        keyring = _settled(self._file, keyring, session)
+        keyring = settled(self._file, keyring, session)
         self.close()
         return Client(self._file, keyring, self._options)._with_published_name()
 
@@ -293,60 +274,3 @@ class Join:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _keyring_path(home: str | os.PathLike[str]) -> Path:
-    return Path(home).expanduser() / _KEYRING
-
-
-def _begin(
-    home: str | os.PathLike[str], server: str, passphrase: str, name: str
-) -> tuple[KeyringFile, Keyring]:
-    """The unfinished keyring of `home`, or a new one; AlreadySetUp if it is finished."""
-    path = _keyring_path(home)
-    if not path.exists():
-        make_private_folder(path.parent)
-        keyring = Keyring.generate(server, name)
-        return KeyringFile.create(path, keyring, passphrase), keyring
-    file, keyring = KeyringFile.open(path, passphrase)
-    if keyring.device_id is not None:
-        raise AlreadySetUp("this folder already belongs to an account")
-    return file, keyring
-
-
-def _registered(file: KeyringFile, keyring: Keyring, options: Options) -> Keyring:
-    driver = _connect(keyring, options)
-    try:
-        session = driver.run(register(keyring))
-    finally:
-        driver.close()
-    return _settled(file, keyring, session)
-
-
-def _settled(file: KeyringFile, keyring: Keyring, session: Session) -> Keyring:
-    """The keyring with the ids the server gave, saved; PairingForged for another account."""
-    if keyring.user_id not in (None, session.user_id):
-        raise PairingForged("the server names another account than the other device")
-    settled = replace(keyring, user_id=session.user_id, device_id=session.device_id, joining=None)
-    file.save(settled)
-    return settled
-
-
-def _connect(
-    keyring: Keyring,
-    options: Options,
-    *,
-    session: Session | None = None,
-    on_session: Callable[[Session], None] | None = None,
-) -> Driver:
-    # Only here, because the HTTP client takes longer to import than most commands to run,
-    # and reading and writing need no network.
-    from ._driver import Driver
-
-    return Driver(
-        keyring.signing,
-        keyring.origin,
-        options.transport,
-        session=session,
-        on_session=on_session,
-    )

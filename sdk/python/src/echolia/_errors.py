@@ -138,6 +138,10 @@ class Refused(ServerError):
         self.detail = detail
         self.extras = dict(extras or {})
 
+    def _whole(self, name: str) -> int:
+        value = self.extras.get(name)
+        return value if type(value) is int else 0
+
 
 class NotAuthenticated(Refused):
     """Neither token nor key was accepted: this device may have been revoked."""
@@ -152,11 +156,11 @@ class QuotaExceeded(Refused):
 
     @property
     def used(self) -> int:
-        return int(self.extras.get("used", 0))
+        return self._whole("used")
 
     @property
     def limit(self) -> int:
-        return int(self.extras.get("limit", 0))
+        return self._whole("limit")
 
 
 class MassDelete(Refused):
@@ -164,11 +168,11 @@ class MassDelete(Refused):
 
     @property
     def deletes(self) -> int:
-        return int(self.extras.get("deletes", 0))
+        return self._whole("deletes")
 
     @property
     def live(self) -> int:
-        return int(self.extras.get("live", 0))
+        return self._whole("live")
 
 
 class RateLimited(Refused):

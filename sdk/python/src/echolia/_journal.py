@@ -14,8 +14,9 @@ from ._canonical import is_id, new_id
 from ._clocks import VectorClock
 from ._errors import AmbiguousId, ItemNotFound
 from ._payload import FORMAT, KINDS, Payload
-from ._vault import Vault, View
+from ._vault import Vault
 from ._versions import ItemKey
+from ._view import View
 
 _HEADING = re.compile(r"#{1,6}[ \t]+(.+?)[ \t#]*$")
 _TITLE_LENGTH = 80

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -44,7 +44,10 @@ class PublicKey:
         """ValueError unless `pem` is one SPKI block of RSA 2048–4096, e = 65537, or of P-256."""
         if len(pem) > _MAX_PEM_BYTES:
             raise ValueError("public key too long")
-        key = serialization.load_pem_public_key(pem.encode("ascii"))
+        try:
+            key = serialization.load_pem_public_key(pem.encode("ascii"))
+        except UnsupportedAlgorithm as error:
+            raise ValueError("neither RSA nor P-256") from error
         if isinstance(key, rsa.RSAPublicKey):
             if not 2048 <= key.key_size <= 4096 or key.public_numbers().e != 65537:
                 raise ValueError("RSA key outside the allowed sizes")

@@ -15,8 +15,9 @@ from ._canonical import is_id
 from ._errors import AnswerInvalid, Refused
 from ._push import Limits, Progress, Steps
 from ._report import SyncReport
-from ._vault import Applied, Vault
+from ._vault import Vault
 from ._versions import COLLECTIONS, ItemKey, Kind, Version
+from ._view import Applied
 
 RECHECK = "recheck"
 _RESETS = ("epoch_changed", "cursor_expired", "cursor_ahead")

@@ -11,8 +11,9 @@ from ._answers import Answer
 from ._calls import Call
 from ._errors import AnswerInvalid, EntitlementRequired, MassDelete, QuotaExceeded, Refused
 from ._report import HeldBack, SyncReport
-from ._vault import Applied, Vault
+from ._vault import Vault
 from ._versions import ItemKey, Kind, Queued, Version
+from ._view import Applied
 
 Steps = Generator[Call, Answer, None]
 Progress = Callable[[str, int, int], None]

@@ -14,42 +14,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ._clocks import VectorClock
 from ._errors import StoreError
+from ._rows import (
+    COLUMNS,
+    FORMAT,
+    SCHEMA,
+    item_values,
+    read_queued,
+    read_stored,
+    read_version,
+    row_of,
+)
 from ._versions import ItemKey, Kind, Queued, Stored, Version
-
-_FORMAT = 1
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE versions (
-    collection TEXT NOT NULL, item_id TEXT NOT NULL, clock TEXT NOT NULL, digest BLOB NOT NULL,
-    device_id TEXT NOT NULL, key_epoch INTEGER NOT NULL, is_deleted INTEGER NOT NULL,
-    envelope BLOB NOT NULL, held INTEGER NOT NULL,
-    PRIMARY KEY (collection, item_id, clock, digest)
-);
-CREATE TABLE outbox (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
-    collection TEXT NOT NULL, item_id TEXT NOT NULL, clock TEXT NOT NULL,
-    device_id TEXT NOT NULL, key_epoch INTEGER NOT NULL, is_deleted INTEGER NOT NULL,
-    envelope BLOB NOT NULL, kind TEXT NOT NULL, sent INTEGER NOT NULL DEFAULT 0, blocked TEXT
-);
-CREATE INDEX outbox_item ON outbox (collection, item_id, position);
-CREATE TABLE aside (
-    collection TEXT NOT NULL, item_id TEXT NOT NULL, clock TEXT NOT NULL, digest BLOB NOT NULL,
-    device_id TEXT NOT NULL, key_epoch INTEGER NOT NULL, is_deleted INTEGER NOT NULL,
-    envelope BLOB NOT NULL, reason TEXT NOT NULL,
-    PRIMARY KEY (collection, item_id, clock, digest)
-);
-CREATE TABLE counters (
-    collection TEXT NOT NULL, item_id TEXT NOT NULL, counter INTEGER NOT NULL,
-    PRIMARY KEY (collection, item_id)
-) WITHOUT ROWID;
-CREATE TABLE merges (
-    collection TEXT NOT NULL, item_id TEXT NOT NULL, siblings BLOB NOT NULL, due_at REAL NOT NULL,
-    PRIMARY KEY (collection, item_id)
-) WITHOUT ROWID;
-"""
-_COLUMNS = "collection, item_id, device_id, clock, key_epoch, is_deleted, envelope"
 
 
 class Store:
@@ -72,13 +48,13 @@ class Store:
     def _prepare(self) -> None:
         with self.transaction():
             (found,) = self._db.execute("PRAGMA user_version").fetchone()
-            if found > _FORMAT:
+            if found > FORMAT:
                 raise StoreError("the local store is from a newer version")
             if found == 0:
                 # Not executescript: it would commit the transaction it runs in.
-                for statement in _SCHEMA.split(";"):
+                for statement in SCHEMA.split(";"):
                     self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {_FORMAT}")
+                self._db.execute(f"PRAGMA user_version = {FORMAT}")
 
     def close(self) -> None:
         self._db.close()
@@ -116,15 +92,15 @@ class Store:
     # -- the local view
 
     def versions_of(self, key: ItemKey) -> list[Stored]:
-        return [_stored(row) for row in self._of_item("versions", f"{_COLUMNS}, held", key)]
+        return [read_stored(row) for row in self._of_item("versions", f"{COLUMNS}, held", key)]
 
     def items(self, collection: str) -> Iterator[tuple[ItemKey, list[Stored]]]:
         rows = self._db.execute(
-            f"SELECT {_COLUMNS}, held FROM versions WHERE collection = ? ORDER BY item_id, clock",
+            f"SELECT {COLUMNS}, held FROM versions WHERE collection = ? ORDER BY item_id, clock",
             (collection,),
         )
         for item_id, group in groupby(rows.fetchall(), key=lambda row: row[1]):
-            yield ItemKey(collection, item_id), [_stored(row) for row in group]
+            yield ItemKey(collection, item_id), [read_stored(row) for row in group]
 
     def item_ids(self, collection: str, prefix: str) -> list[str]:
         """Ids that begin with `prefix`, deleted items included."""
@@ -139,15 +115,15 @@ class Store:
     def keep(self, version: Version, *, held: bool) -> None:
         """In the view afterwards; `held` never falls back to false."""
         self._db.execute(
-            f"INSERT INTO versions ({_COLUMNS}, digest, held) VALUES (?,?,?,?,?,?,?,?,?)"
+            f"INSERT INTO versions ({COLUMNS}, digest, held) VALUES (?,?,?,?,?,?,?,?,?)"
             " ON CONFLICT DO UPDATE SET held = CASE WHEN excluded.held THEN 1 ELSE held END",
-            (*_row(version), version.digest, int(held)),
+            (*row_of(version), version.digest, int(held)),
         )
 
     def drop(self, version: Version) -> None:
         self._db.execute(
             "DELETE FROM versions WHERE collection=? AND item_id=? AND clock=? AND digest=?",
-            (*_item(version.key), version.clock.as_text(), version.digest),
+            (*item_values(version.key), version.clock.as_text(), version.digest),
         )
 
     def sibling_keys(self) -> list[ItemKey]:
@@ -164,11 +140,11 @@ class Store:
     def lacking(self) -> list[tuple[Version, bool]]:
         """Versions that neither the server holds nor the outbox; and whether it once did."""
         rows = self._db.execute(
-            f"SELECT {_COLUMNS}, held = 2 FROM versions v WHERE held != 1 AND NOT EXISTS"
+            f"SELECT {COLUMNS}, held = 2 FROM versions v WHERE held != 1 AND NOT EXISTS"
             " (SELECT 1 FROM outbox o WHERE o.collection = v.collection"
             " AND o.item_id = v.item_id AND o.clock = v.clock AND o.envelope = v.envelope)"
         )
-        return [(_version(row), bool(row[7])) for row in rows.fetchall()]
+        return [(read_version(row), bool(row[7])) for row in rows.fetchall()]
 
     def count_items(self, collection: str) -> int:
         return self._count(
@@ -180,14 +156,14 @@ class Store:
 
     def enqueue(self, version: Version, kind: Kind) -> None:
         self._db.execute(
-            f"INSERT INTO outbox ({_COLUMNS}, kind) VALUES (?,?,?,?,?,?,?,?)",
-            (*_row(version), kind.value),
+            f"INSERT INTO outbox ({COLUMNS}, kind) VALUES (?,?,?,?,?,?,?,?)",
+            (*row_of(version), kind.value),
         )
 
     def queued_of(self, key: ItemKey) -> list[Queued]:
         """Oldest first."""
-        columns = f"{_COLUMNS}, position, kind, sent, blocked"
-        return [_queued(row) for row in self._of_item("outbox", columns, key, "position")]
+        columns = f"{COLUMNS}, position, kind, sent, blocked"
+        return [read_queued(row) for row in self._of_item("outbox", columns, key, "position")]
 
     def sendable(self, after: int, limit: int) -> list[Queued]:
         """The oldest queued version of each item, unless blocked, behind position `after`.
@@ -195,20 +171,20 @@ class Store:
         One of an item at a time: a later one may have to be made anew by the answer.
         """
         rows = self._db.execute(
-            f"SELECT {_COLUMNS}, position, kind, sent, blocked FROM outbox o"
+            f"SELECT {COLUMNS}, position, kind, sent, blocked FROM outbox o"
             " WHERE position > ? AND blocked IS NULL AND NOT EXISTS (SELECT 1 FROM outbox e"
             " WHERE e.collection = o.collection AND e.item_id = o.item_id"
             " AND e.position < o.position) ORDER BY position LIMIT ?",
             (after, limit),
         )
-        return [_queued(row) for row in rows.fetchall()]
+        return [read_queued(row) for row in rows.fetchall()]
 
     def blocked(self) -> list[Queued]:
         rows = self._db.execute(
-            f"SELECT {_COLUMNS}, position, kind, sent, blocked FROM outbox"
+            f"SELECT {COLUMNS}, position, kind, sent, blocked FROM outbox"
             " WHERE blocked IS NOT NULL ORDER BY position"
         )
-        return [_queued(row) for row in rows.fetchall()]
+        return [read_queued(row) for row in rows.fetchall()]
 
     def mark_sent(self, positions: Iterable[int]) -> None:
         """On disk before the bytes leave: from here on the server may have them."""
@@ -238,22 +214,22 @@ class Store:
 
     def set_aside(self, version: Version, reason: str) -> None:
         self._db.execute(
-            f"INSERT OR REPLACE INTO aside ({_COLUMNS}, digest, reason)"
+            f"INSERT OR REPLACE INTO aside ({COLUMNS}, digest, reason)"
             " VALUES (?,?,?,?,?,?,?,?,?)",
-            (*_row(version), version.digest, reason),
+            (*row_of(version), version.digest, reason),
         )
 
     def aside(self) -> list[tuple[Version, str]]:
-        rows = self._db.execute(f"SELECT {_COLUMNS}, reason FROM aside ORDER BY 1, 2")
-        return [(_version(row), row[7]) for row in rows.fetchall()]
+        rows = self._db.execute(f"SELECT {COLUMNS}, reason FROM aside ORDER BY 1, 2")
+        return [(read_version(row), row[7]) for row in rows.fetchall()]
 
     def aside_of(self, key: ItemKey) -> list[Version]:
-        return [_version(row) for row in self._of_item("aside", _COLUMNS, key)]
+        return [read_version(row) for row in self._of_item("aside", COLUMNS, key)]
 
     def take_back(self, version: Version) -> None:
         self._db.execute(
             "DELETE FROM aside WHERE collection=? AND item_id=? AND clock=? AND digest=?",
-            (*_item(version.key), version.clock.as_text(), version.digest),
+            (*item_values(version.key), version.clock.as_text(), version.digest),
         )
 
     # -- counters and merges to come
@@ -262,70 +238,36 @@ class Store:
         """The highest counter this device ever put into a clock of this item; 0 for none."""
         return self._count(
             "SELECT COALESCE(MAX(counter), 0) FROM counters WHERE collection=? AND item_id=?",
-            *_item(key),
+            *item_values(key),
         )
 
     def note_issued(self, key: ItemKey, counter: int) -> None:
         self._db.execute(
             "INSERT INTO counters VALUES (?,?,?) ON CONFLICT DO UPDATE"
             " SET counter = MAX(counter, excluded.counter)",
-            (*_item(key), counter),
+            (*item_values(key), counter),
         )
 
     def merge_due(self, key: ItemKey) -> tuple[bytes, float] | None:
         """Which siblings are to be merged, and when (Unix seconds)."""
         row = self._db.execute(
-            "SELECT siblings, due_at FROM merges WHERE collection=? AND item_id=?", _item(key)
+            "SELECT siblings, due_at FROM merges WHERE collection=? AND item_id=?", item_values(key)
         ).fetchone()
         return None if row is None else (bytes(row[0]), float(row[1]))
 
     def plan_merge(self, key: ItemKey, siblings: bytes, due_at: float) -> None:
         self._db.execute(
-            "INSERT OR REPLACE INTO merges VALUES (?,?,?,?)", (*_item(key), siblings, due_at)
+            "INSERT OR REPLACE INTO merges VALUES (?,?,?,?)", (*item_values(key), siblings, due_at)
         )
 
     def forget_merge(self, key: ItemKey) -> None:
-        self._db.execute("DELETE FROM merges WHERE collection=? AND item_id=?", _item(key))
+        self._db.execute("DELETE FROM merges WHERE collection=? AND item_id=?", item_values(key))
 
     def _of_item(self, table: str, columns: str, key: ItemKey, order: str = "clock") -> list[Any]:
         return self._db.execute(
             f"SELECT {columns} FROM {table} WHERE collection=? AND item_id=? ORDER BY {order}",
-            _item(key),
+            item_values(key),
         ).fetchall()
 
     def _count(self, sql: str, *values: str) -> int:
         return int(self._db.execute(sql, values).fetchone()[0])
-
-
-def _item(key: ItemKey) -> tuple[str, str]:
-    return key.collection, key.item_id
-
-
-def _row(version: Version) -> tuple[Any, ...]:
-    return (
-        *_item(version.key),
-        version.device_id,
-        version.clock.as_text(),
-        version.key_epoch,
-        int(version.is_deleted),
-        version.envelope,
-    )
-
-
-def _version(row: Any) -> Version:
-    return Version(
-        key=ItemKey(row[0], row[1]),
-        device_id=row[2],
-        clock=VectorClock.parse(row[3]),
-        key_epoch=row[4],
-        is_deleted=bool(row[5]),
-        envelope=bytes(row[6]),
-    )
-
-
-def _stored(row: Any) -> Stored:
-    return Stored(_version(row), held=row[7] == 1)
-
-
-def _queued(row: Any) -> Queued:
-    return Queued(row[7], _version(row), Kind(row[8]), bool(row[9]), row[10])

@@ -16,8 +16,9 @@ from ._canonical import sha256
 from ._pull import Pull
 from ._push import Limits, Progress, Push
 from ._report import SyncReport
-from ._vault import Applied, Vault
+from ._vault import Vault
 from ._versions import ItemKey, Kind, Queued
+from ._view import Applied
 
 _MAX_ROUNDS = 8
 # Several devices that meet the same conflict must not all merge it at once: their merges
@@ -55,9 +56,9 @@ class SyncEngine:
         )
         pull = Pull(self._vault, report, applied, progress=progress)
         self._vault.retry_aside()
-        push.prepare()
-        if self._store.meta("limits") is None:
+        if self._store.meta("limits") is None or self._is_any_too_large():
             yield from push.learn_limits()
+        push.prepare()
         if self._store.meta("reset") is None:
             yield from push.run()
         rechecked = False
@@ -79,6 +80,9 @@ class SyncEngine:
     def _has_more_to_send(self, push: Push) -> bool:
         waiting = self._store.sendable(0, self._store.count_queued())
         return any(one.position not in push.held for one in waiting)
+
+    def _is_any_too_large(self) -> bool:
+        return any(one.blocked == "too_large" for one in self._store.blocked())
 
     def _needs_recheck(self) -> bool:
         if self._store.meta("reset_from") is not None:

@@ -10,58 +10,17 @@ import hmac
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from ._canonical import b64
 from ._clocks import VectorClock, merge_clocks
 from ._errors import CannotOpen
 from ._keyring import Keyring
-from ._merge import MergePolicy, Sibling, keep_both, merge, significant, sources
+from ._merge import MergePolicy, Sibling, keep_both, merge, sources
 from ._payload import Payload, decode, encode, tombstone
 from ._sealing import ItemContext, hkdf, open_envelope, seal
 from ._store import Store
-from ._versions import ItemKey, Kind, Queued, Version
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """An item as it is shown: the merged content, and what it was merged from."""
-
-    key: ItemKey
-    content: Sibling
-    siblings: tuple[Sibling, ...]
-
-    @property
-    def is_deleted(self) -> bool:
-        return self.content.is_deleted
-
-    @property
-    def in_conflict(self) -> bool:
-        """Whether more than one version has something of its own to say."""
-        return len(significant(self.siblings)) > 1
-
-    @property
-    def clock(self) -> VectorClock:
-        """Covers every version that this view shows."""
-        return merge_clocks(one.clock for one in self.siblings)
-
-    def unseen_by(self, clock: VectorClock) -> list[Sibling]:
-        return [one for one in self.siblings if not clock.covers(one.clock)]
-
-    @property
-    def outlived_delete(self) -> bool:
-        """Whether another device deleted this item while it was being edited."""
-        return not self.is_deleted and any(one.is_deleted for one in self.siblings)
-
-
-@dataclass(slots=True)
-class Applied:
-    """What taking in versions from the server came to."""
-
-    new: int = 0
-    unopenable: int = 0
-    older: int = 0
-    collapsed: list[ItemKey] = field(default_factory=list)
+from ._versions import ItemKey, Kind, Queued, Stored, Version
+from ._view import Applied, View
 
 
 class Vault:
@@ -225,6 +184,10 @@ class Vault:
                 self._apply_one(key, version, applied)
 
     def _apply_one(self, key: ItemKey, version: Version, applied: Applied) -> None:
+        stored = self.store.versions_of(key)
+        if any(one.version == version for one in stored):
+            self.store.keep(version, held=True)  # our own, most of the time, on its way back
+            return
         try:
             self.open(version)
         except CannotOpen as error:
@@ -235,12 +198,12 @@ class Vault:
         stranger = self._is_from_twin(key, version, queued)
         self.store.note_issued(key, version.clock.counter(self.device_id))
         if stranger and queued:
-            seen = [one.version for one in self.store.versions_of(key)]
             self.store.keep(version, held=True)
+            seen = [one.version for one in stored]
             self._collapse(key, [*seen, queued[-1].version, version])
             applied.collapsed.append(key)
             return
-        self._take(key, version, applied)
+        self._take(version, stored, applied)
 
     def _is_from_twin(self, key: ItemKey, version: Version, queued: Sequence[Queued]) -> bool:
         """Whether a copy of this very store wrote it: our name, a counter we never gave.
@@ -256,8 +219,8 @@ class Vault:
             for one in queued
         )
 
-    def _take(self, key: ItemKey, version: Version, applied: Applied) -> None:
-        for one in self.store.versions_of(key):
+    def _take(self, version: Version, stored: Sequence[Stored], applied: Applied) -> None:
+        for one in stored:
             if one.version.clock.dominates(version.clock):
                 applied.older += 1
                 return
@@ -270,7 +233,8 @@ class Vault:
         """The server holds it: out of the outbox, and surely in the view."""
         with self.store.transaction():
             self.store.dequeue(queued.position)
-            self._take(queued.version.key, queued.version, Applied())
+            version = queued.version
+            self._take(version, self.store.versions_of(version.key), Applied())
 
     def retry_aside(self) -> int:
         """Versions that open by now move into the view; how many do not."""

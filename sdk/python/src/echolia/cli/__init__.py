@@ -53,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except errors.EcholiaError as error:
         output.note(f"echolia: {error}")
         return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
+    except EOFError as error:
+        output.note(f"echolia: {error}")
+        return 8
     except BrokenPipeError:
         # Whoever read our output has gone; say nothing at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .._client import PAIRING_SECONDS, Client, Join
-from .._errors import AmbiguousId, ItemNotFound, PairingCancelled, WrongCode
+from .._errors import AmbiguousId, ItemNotFound, WrongCode
 from .._report import SyncReport
 from ._output import Output, printable, when
 from ._secrets import passphrase_to_create
@@ -56,7 +56,7 @@ def invite(client: Client, args: Namespace, output: Output) -> int:
                 break
             except WrongCode as error:
                 output.note(str(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):
         invitation.cancel()
         raise
     output.result({"paired": True}, "paired: the new device now has the journal's keys")
@@ -67,7 +67,7 @@ def _ask_code() -> str:
     print("Code shown on the new device: ", end="", file=sys.stderr, flush=True)
     code = sys.stdin.readline()
     if not code:
-        raise PairingCancelled("no code was given")
+        raise EOFError("no code was given: the pairing is cancelled")
     return code.replace(" ", "").strip()
 
 

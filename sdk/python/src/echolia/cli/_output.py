@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from importlib.util import find_spec
 from typing import Any
 
 from .._push import Progress
@@ -21,7 +22,7 @@ class Output:
     def __init__(self, *, as_json: bool, plain: bool) -> None:
         self.as_json = as_json
         self.for_scripts = as_json or plain
-        self._rich = not self.for_scripts and sys.stdout.isatty()
+        self._rich = not self.for_scripts and sys.stdout.isatty() and _has("rich")
 
     def result(self, value: Any, text: str) -> None:
         """`value` for scripts that asked for JSON, `text` for everybody else."""
@@ -52,6 +53,9 @@ class Output:
         Console().print(table)
 
     def qr(self, link: str) -> None:
+        """The link as a QR code, if the extra for it is installed."""
+        if not _has("segno"):
+            return
         import segno
 
         segno.make(link, error="l").terminal(compact=True)
@@ -74,6 +78,10 @@ class Output:
                 bar.update(tasks[stage], completed=done, total=total, visible=True)
 
             yield show
+
+
+def _has(module: str) -> bool:
+    return find_spec(module) is not None
 
 
 def when(moment: int | None) -> str:

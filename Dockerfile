@@ -22,4 +22,4 @@ VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health', timeout=4)"]
-CMD ["python", "-m", "uvicorn", "app.main:app", "--no-server-header", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["python", "-m", "app", "--host", "0.0.0.0"]

@@ -9,12 +9,13 @@ when it falls far behind, lines are dropped and counted rather than kept.
 """
 
 import atexit
+import contextlib
 import logging
+import os
 import queue
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -26,12 +27,13 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 class _LineWriter:
-    """Writes lines to a stream on a thread of its own; never blocks whoever logs."""
+    """Writes lines to standard output on a thread of its own; never blocks whoever logs."""
 
     def __init__(self) -> None:
-        self._lines: queue.Queue[str | None] = queue.Queue(_MAX_WAITING_LINES)
+        self._lines: queue.Queue[str | threading.Event] = queue.Queue(_MAX_WAITING_LINES)
         self._dropped = 0
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     def write(self, line: str) -> None:
         try:
@@ -43,35 +45,54 @@ class _LineWriter:
 
     def flush(self, timeout: float = 2.0) -> None:
         """Everything written so far is on the stream afterwards, or the timeout (s) has passed."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._lines.put(None)
-            thread.join(timeout)
+        if self._thread is None:
+            return
+        reached = threading.Event()
+        try:
+            self._lines.put(reached, timeout=timeout)
+        except queue.Full:
+            return
+        reached.wait(timeout)
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._thread.start()
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
-        for line in self._until_closed():
+        while True:
+            line = self._lines.get()
+            if isinstance(line, threading.Event):
+                line.set()
+                continue
             _write(sys.stdout, line)
-
-    def _until_closed(self) -> Iterator[str]:
-        while (line := self._lines.get()) is not None:
-            yield line
             if self._dropped:
-                dropped, self._dropped = self._dropped, 0
-                yield orjson.dumps(
-                    {"event": "log_lines_dropped", "level": "warning", "lines": dropped}
-                ).decode()
+                _write(sys.stdout, self._report_of_dropped())
+
+    def _report_of_dropped(self) -> str:
+        dropped, self._dropped = self._dropped, 0
+        event = {"event": "log_lines_dropped", "level": "warning", "lines": dropped}
+        return orjson.dumps(event).decode()
 
 
-def _write(stream: TextIO, line: str) -> None:
-    try:
-        stream.write(line + "\n")
-        stream.flush()
-    except (OSError, ValueError):
-        """Nobody reads any more; serving goes on."""
+def _write(stream: TextIO | None, line: str) -> None:
+    """Nobody reads any more, or there never was a standard output: serving goes on."""
+    with contextlib.suppress(OSError, ValueError):
+        if stream is None:
+            return
+        if stream is sys.__stdout__:
+            _write_all(stream.fileno(), f"{line}\n".encode())
+        else:
+            stream.write(f"{line}\n")
+            stream.flush()
+
+
+def _write_all(descriptor: int, text: bytes) -> None:
+    """Past Python's buffer: a thread that waits inside it for a slow reader would hold the
+    buffer's lock, and the interpreter could not end."""
+    while text:
+        text = text[os.write(descriptor, text) :]
 
 
 _writer = _LineWriter()
@@ -151,6 +172,18 @@ def server_started(*, version: str, environment: str, engine: str, origin: str) 
     _log.info(
         "server_started", version=version, environment=environment, engine=engine, origin=origin
     )
+
+
+def start_refused(*, sentence: str) -> None:
+    """The server did not start; the sentence, one of ours, is on standard error as well."""
+    _log.error("start_refused", sentence=sentence)
+    with contextlib.suppress(OSError, ValueError):
+        print(sentence, file=sys.stderr, flush=True)
+
+
+def start_failed(*, error: str, where: list[str]) -> None:
+    """The server did not start; `error` is the exception's class."""
+    _log.error("start_failed", error=error, where=where)
 
 
 def server_stopped() -> None:

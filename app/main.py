@@ -74,6 +74,7 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
         keys = await asyncio.to_thread(load_server_keys, settings)
         signals = Signals()
         app.state.master = master
+        app.state.signals = signals
         app.state.auth = _auth(master, databases, keys, settings, signals, clock)
         app.state.sync = SyncService(
             databases, settings, tuple(each.cursor for each in keys.all), signals, clock
@@ -87,7 +88,7 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
             origin=settings.public_origin,
         )
         yield
-        signals.notify_all()
+        signals.close()
     finally:
         db_manager.detach(databases)
         await databases.stop()

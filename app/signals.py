@@ -32,15 +32,18 @@ class Signals:
     """Who waits for what."""
 
     def __init__(self) -> None:
+        self._is_closed = False
         self._waiters: defaultdict[Hashable, set[Waiter]] = defaultdict(set)
+        self._closed = False
 
     def notify(self, topic: Hashable) -> None:
         """Everybody who waits for the topic now wakes."""
         for waiter in self._waiters.get(topic, ()):
             waiter.wake()
 
-    def notify_all(self) -> None:
-        """Everybody who waits for anything wakes: the server stops."""
+    def close(self) -> None:
+        """The server stops: everybody who waits wakes, and nobody waits any more."""
+        self._is_closed = True
         for topic in tuple(self._waiters):
             self.notify(topic)
 
@@ -48,6 +51,8 @@ class Signals:
     def waiter(self, topic: Hashable) -> Iterator[Waiter]:
         """Signals for the topic are remembered from here on; look at the database after this."""
         waiter = Waiter()
+        if self._is_closed:
+            waiter.wake()
         self._waiters[topic].add(waiter)
         try:
             yield waiter

@@ -303,6 +303,7 @@ class _Run:
     async def _bodies(self) -> None:
         """Every field of every body, in every shape that is not its own, and fields of no body."""
         for route, names in _bodies_of_routes():
+            await self._stay_logged_in()
             for name in [*names, self.canaries.text("name of a field")]:
                 where = f"{name} of {route.path}" if name in names else f"a field of {route.path}"
                 for value in self._shapes(where):
@@ -317,6 +318,12 @@ class _Run:
         clock = {self.canaries.text("key of a clock"): 1, self.first.id: 1}
         await self.first.push(self.first.change(clock=clock))
 
+    async def _stay_logged_in(self) -> None:
+        """Some of what is sent is good enough to end the session."""
+        if (await self.first.call("GET", "/sync/status")).status_code == 401:
+            (await self.first.log_in()).raise_for_status()
+            self._note_tokens(self.first)
+
     def _shapes(self, where: str, *allowed: str) -> Iterator[object]:
         yield self.canaries.text(where)
         yield b64(self.canaries.random(where, *allowed))
@@ -330,6 +337,7 @@ class _Run:
 
     async def _valid_but_for_one_field(self) -> None:
         """So that the fault is met late, by the code that works with the value."""
+        await self._stay_logged_in()
         key = new_key()
         new = Device(self.first.http, key, origin=self.server.url)
         for name in ("challenge", "signature", "wrapping_key_signature", "proof_of_work"):
@@ -362,6 +370,7 @@ class _Run:
 
     async def _paths_queries_and_methods(self) -> None:
         for route in _routes():
+            await self._stay_logged_in()
             word = self.canaries.text(f"path of {route.path}")
             for path in (route.path.replace("{", word).replace("}", ""), f"{route.path}/{word}"):
                 await self.first.http.get(path)
@@ -384,6 +393,7 @@ class _Run:
             await self.first.http.request(verb, "/sync/pull")
 
     async def _credentials(self) -> None:
+        await self._stay_logged_in()
         token = str(self.first.session["access_token"])
         word = self.canaries.text("Authorization").replace(" ", "-")
         self.canaries.known_text("Authorization", word)

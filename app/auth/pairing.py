@@ -23,6 +23,13 @@ State: TypeAlias = Literal[
     "open", "joined", "revealed", "approved", "completed", "cancelled", "conflict"
 ]
 
+EXISTING_WAITS: tuple[State, ...] = ("open", "approved")
+"""Where the existing device waits: for a join, and for the new device to be done."""
+NEW_WAITS: tuple[State, ...] = ("joined", "revealed")
+"""Where the new device waits: for the reveal, and for the approval."""
+SETTLED: tuple[State, ...] = ("approved", "completed")
+"""Where the existing device has decided: another join is refused and ends nothing."""
+
 LIFE_SECONDS = 300
 MAX_OPEN = 3
 MAX_CIPHERTEXT_BYTES = 16 * 1024

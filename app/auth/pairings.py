@@ -5,7 +5,7 @@ and adds the device when the existing one approves. Every step may be sent again
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -110,7 +110,7 @@ class Pairings:
             try:
                 is_new = rules.join_is_new(pairing, joiner)
             except PairingConflict:
-                if pairing.state == "completed":
+                if pairing.state in rules.SETTLED:
                     raise
                 ended = pairing_store.set_ended(pairing_id, "conflict")
                 return Plan((ended,), replace(pairing, state="conflict"))
@@ -180,12 +180,12 @@ class Pairings:
         self, device: CurrentDevice, pairing_id: str, wait_seconds: int
     ) -> Pairing:
         """The pairing, at once or when it changes within `wait_seconds`."""
-        return await self._watched(pairing_id, _of(device), wait_seconds)
+        return await self._watched(pairing_id, _of(device), rules.EXISTING_WAITS, wait_seconds)
 
     async def seen_by_joiner(self, asked: Asked, pairing_id: str, wait_seconds: int) -> Pairing:
         """As `seen_by_owner`, for the new device; before it joined there is nothing for it."""
         await self._joined(asked, pairing_id)
-        return await self._watched(pairing_id, _anybody, wait_seconds)
+        return await self._watched(pairing_id, _anybody, rules.NEW_WAITS, wait_seconds)
 
     async def collect(self, asked: Asked, pairing_id: str) -> Collected:
         """The sealed payload, until completion erases it. Raises PairingState out of turn."""
@@ -295,10 +295,13 @@ class Pairings:
         await self._master.decide([pairing_store.select(pairing_id)], plan)
         self._signals.notify(pairing_id)
 
-    async def _watched(self, pairing_id: str, may: May, wait_seconds: int) -> Pairing:
+    async def _watched(
+        self, pairing_id: str, may: May, waits_in: Collection[rules.State], wait_seconds: int
+    ) -> Pairing:
+        """There is something to wait for only while it is the other side's turn."""
         with self._signals.waiter(pairing_id) as waiter:
             pairing = await self._visible(pairing_id, may)
-            if not wait_seconds:
+            if not wait_seconds or pairing.state not in waits_in:
                 return pairing
             await waiter.wait(wait_seconds)
         # Not every end is signalled: time ends a pairing too.

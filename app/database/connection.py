@@ -102,22 +102,21 @@ def migrate(connection: apsw.Connection, schema: Schema) -> None:
     """The database has the latest schema afterwards. Each step takes the write lock, reads the
     version again under it, and commits together with the note that it ran, so any number of first
     requests run it once."""
-    while translated(lambda: _version(connection)) < latest(schema):
-        before, after = _transaction(
-            connection, "BEGIN IMMEDIATE", lambda: _step(connection, schema)
-        )
-        if 0 < before < after:
-            events.database_migrated(schema=schema, version=after)
+    began = version = translated(lambda: _version(connection))
+    while version < latest(schema):
+        version = _transaction(connection, "BEGIN IMMEDIATE", lambda: _step(connection, schema))
+        if began:
+            events.database_migrated(schema=schema, version=version)
 
 
-def _step(connection: apsw.Connection, schema: Schema) -> tuple[int, int]:
-    """The versions before and after."""
+def _step(connection: apsw.Connection, schema: Schema) -> int:
+    """The version afterwards: of the step that was due, or what others have made it meanwhile."""
     version = _version(connection)
     due: Step | None = next((step for step in steps(schema) if step.version > version), None)
     if due is None:
-        return version, version
+        return version
     _run_all(connection, due.statements)
-    return version, due.version
+    return due.version
 
 
 def _version(connection: apsw.Connection) -> int:

@@ -1,5 +1,5 @@
-"""The server is killed in the middle of pushes, again and again: what it acknowledged is there, once,
-and what it did not acknowledge is there whole or not at all."""
+"""The server is killed in the middle of pushes, again and again: what it acknowledged is there,
+once, and what it did not acknowledge is there whole or not at all."""
 
 import asyncio
 import itertools

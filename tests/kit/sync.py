@@ -126,7 +126,7 @@ def tables_of(data_dir: Path, user_id: str) -> Tables:
 
 
 def _read(connection: apsw.Connection) -> Tables:
-    state = connection.execute(
+    state: list[Any] = connection.execute(
         "SELECT seq, tag, used_bytes, live_entries, live_memories, live_tags, conflicts"
         " FROM sync_state"
     ).fetchall()
@@ -140,7 +140,7 @@ def _read(connection: apsw.Connection) -> Tables:
             f" digest, encrypted_data FROM synced_{name}"
         )
     )
-    commits = tuple(connection.execute("SELECT seq, tag FROM sync_commit ORDER BY seq").fetchall())
+    commits: Any = tuple(connection.execute("SELECT seq, tag FROM sync_commit ORDER BY seq"))
     live = {"entries": entries, "memories": memories, "tags": tags}
     return Tables(seq, tag, used, live, conflicts, versions, commits)
 

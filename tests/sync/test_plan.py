@@ -586,7 +586,8 @@ def histories(draw: st.DrawFn) -> list[Change]:
     written: list[Change] = []
     for step in range(draw(st.integers(1, 14))):
         name = draw(st.sampled_from(names))
-        if written and draw(st.booleans()):
+        is_looking = draw(st.booleans())
+        if written and is_looking:
             views[name].append(draw(st.sampled_from(written)))
             continue
         clock: dict[str, int] = {}

@@ -66,11 +66,12 @@ async def test_an_edit_made_offline_last_week_reaches_a_device_that_synced_since
     device: Device, other: Device, clock: SetClock
 ) -> None:
     offline = other.change(data=b"written last week")
+    cursor: str | None = None
     for _ in range(7):
         clock.advance(days=1)
         await device.log_in()
         await device.push(device.change())
-        cursor = (await device.pull_all()).cursor
+        cursor = (await device.pull_all(cursor)).cursor
     await other.log_in()
     await other.push(offline)
     assert keys_of(await device.pull(cursor)) == sent_keys([offline])
@@ -91,7 +92,8 @@ async def test_what_arrives_between_pages_is_not_missed(device: Device, other: D
     await device.push(*changes)
     expected = {change["id"]: change["vector_clock"] for change in changes}
     seen: dict[str, dict[str, int]] = {}
-    cursor, rounds, has_more = None, 0, True
+    cursor: str | None = None
+    rounds, has_more = 0, True
     while has_more:
         page = (await other.pull(cursor, limit=2)).json()
         for change in page["changes"]:

@@ -242,7 +242,9 @@ async def test_both_devices_may_reset_at_different_times(world: Lost) -> None:
         )
         await world.mine.push(edit)
         answer = await world.theirs.push(*world.everything(), reset_from=world.cursor)
-        told = dict(zip((c["id"] for c in world.everything()), answer.json()["results"], strict=1))
+        told = dict(
+            zip((c["id"] for c in world.everything()), answer.json()["results"], strict=True)
+        )
         assert told.pop(world.lost[1]["id"])["verdict"] == "stale"
         assert {each["verdict"] for each in told.values()} == {"replayed"}
 

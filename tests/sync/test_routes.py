@@ -5,7 +5,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -136,21 +136,23 @@ async def test_what_is_wrong_is_named_by_its_path(device: Device) -> None:
     changes = [device.change(), device.change(id=CANARY, is_deleted="x")]
     problem = (await device.push(*changes)).json()
     assert {each["path"] for each in problem["errors"]} == {"changes/1/id", "changes/1/is_deleted"}
-    unknown = (await device.push(device.change(**{CANARY: 1}))).json()
+    unknown = (await device.push(device.change(**{CANARY: cast("Any", 1)}))).json()
     assert [each["path"] for each in unknown["errors"]] == ["changes/0"]
     bad = (await device.push(device.change(encrypted_data="?"))).json()
     assert [each["path"] for each in bad["errors"]] == ["changes/0/encrypted_data"]
 
 
 async def test_a_name_put_where_a_device_id_belongs_is_not_repeated(device: Device) -> None:
-    for clock in ({CANARY: 1}, {CANARY: "x"}):
+    clocks: tuple[Any, ...] = ({CANARY: 1}, {CANARY: "x"})
+    for clock in clocks:
         answer = await device.push(device.change(clock=clock))
         assert answer.status_code == 422
         assert CANARY not in answer.text
 
 
 async def test_a_body_that_is_no_push_is_refused(device: Device, tables: ReadTables) -> None:
-    for body in ([], [1], "text", 5, True, {}):
+    bodies: tuple[object, ...] = ([], [1], "text", 5, True, {})
+    for body in bodies:
         await assert_refused(device, tables, body, "invalid", 422, body)
     assert await raw_push(device, b"null") == (422, "invalid")
 
@@ -220,7 +222,7 @@ async def test_every_path_wants_a_good_token(
     body = {"changes": [device.change()]} if method == "POST" else None
     good = str(device.session["access_token"])
     for token in (None, "", CANARY, good[:-2], good + "x", "é"):
-        headers = {} if token is None else {"Authorization": f"Bearer {token}".encode()}
+        headers = {} if token is None else {b"Authorization": f"Bearer {token}".encode()}
         answer = await device.http.request(method, path, json=body, headers=headers)
         assert answer.status_code == 401, token
         assert CANARY not in answer.text

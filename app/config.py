@@ -9,8 +9,12 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIN_SECRET_BYTES = 32
+DEFAULT_PORTS = {"http": 80, "https": 443}
 KIB = 1024
 MIB = 1024 * KIB
+TEN_YEARS = 10 * 365 * 86400
+MAX_SAFE_INTEGER = 2**53 - 1
+"""The largest that every client reads exactly (RFC 7493 section 2.2)."""
 
 
 class SettingsError(Exception):
@@ -62,10 +66,13 @@ class Settings(BaseSettings):
     )
     access_token_seconds: int = Field(3600, ge=60, le=86400, description="Life of an access token.")
     refresh_token_seconds: int = Field(
-        2592000, ge=3600, description="Life of a refresh token that is not used."
+        2592000, ge=3600, le=TEN_YEARS, description="Life of a refresh token that is not used."
     )
     session_max_seconds: int = Field(
-        31536000, ge=3600, description="Life of a session, however often it is refreshed."
+        31536000,
+        ge=3600,
+        le=TEN_YEARS,
+        description="Life of a session, however often it is refreshed.",
     )
     proof_required: Literal["sensitive", "always"] = Field(
         "sensitive",
@@ -88,7 +95,7 @@ class Settings(BaseSettings):
     )
     max_push_changes: int = Field(500, ge=1, le=5000, description="Most changes in one push.")
     storage_limit_bytes: int = Field(
-        1024 * MIB, ge=MIB, description="Sealed bytes one account may hold."
+        1024 * MIB, ge=MIB, le=MAX_SAFE_INTEGER, description="Sealed bytes one account may hold."
     )
 
     @field_validator("cors_origins", "jwt_secret_previous", mode="before")
@@ -101,17 +108,25 @@ class Settings(BaseSettings):
     @field_validator("public_origin")
     @classmethod
     def _is_an_origin(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an origin such as https://sync.example")
-        if parts.path or parts.query or parts.fragment or "@" in parts.netloc:
-            raise ValueError("must be an origin without path, query or user")
+        """Signatures hold it byte for byte, so it must be spelled as every client spells it."""
+        if not value.startswith(("http://", "https://")) or _origin_of(value) != value:
+            raise ValueError(
+                "must be an origin such as https://sync.example: in lower case, without path, "
+                "query, user, slash at the end or the port that goes without saying"
+            )
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if any(value != "*" and _origin_of(value) != value for value in values):
+            raise ValueError("must list origins such as https://app.example, without a path")
+        return values
 
     @field_validator("jwt_secret")
     @classmethod
     def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value().encode()) < MIN_SECRET_BYTES:
+        if value is not None and _is_short(value):
             raise ValueError(f"must have at least {MIN_SECRET_BYTES} bytes")
         return value
 
@@ -128,7 +143,11 @@ class Settings(BaseSettings):
             return self
         faults = {
             "JWT_SECRET must be set in production": self.jwt_secret is None
-            or _is_weak(self.jwt_secret.get_secret_value()),
+            or _is_weak(self.jwt_secret),
+            # What still verifies must be as hard to guess as what signs.
+            "JWT_SECRET_PREVIOUS must hold no weak secret in production": any(
+                _is_weak(each) for each in self.jwt_secret_previous
+            ),
             "DEBUG must be off in production": self.debug,
             "CORS_ORIGINS must name its origins in production": "*" in self.cors_origins,
             "PUBLIC_ORIGIN must be https in production": not self.public_origin.startswith(
@@ -147,6 +166,8 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError("The file .env cannot be read as UTF-8 text.") from None
 
 
 def _sentence(error: ValidationError) -> str:
@@ -157,6 +178,24 @@ def _sentence(error: ValidationError) -> str:
     return f"{str(first['loc'][0]).upper()} is refused: {reason}."
 
 
-def _is_weak(secret: str) -> bool:
+def _is_short(secret: SecretStr) -> bool:
+    return len(secret.get_secret_value().encode()) < MIN_SECRET_BYTES
+
+
+def _origin_of(value: str) -> str | None:
+    """The ASCII serialisation of the value's origin (RFC 6454 section 6.2); None if it has none."""
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # its words repeat the value
+        return None
+    if not host or not host.isascii():
+        return None
+    shown = f"[{host}]" if ":" in host else host
+    is_default = port is None or DEFAULT_PORTS.get(parts.scheme) == port
+    return f"{parts.scheme}://{shown}" + ("" if is_default else f":{port}")
+
+
+def _is_weak(secret: SecretStr) -> bool:
     """Long is not enough: a repeated letter or word has no strength."""
-    return len(set(secret)) < 10
+    return _is_short(secret) or len(set(secret.get_secret_value())) < 10

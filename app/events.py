@@ -78,12 +78,11 @@ class _LineWriter:
 
 def _write(stream: TextIO | None, line: str) -> None:
     """Nobody reads any more, or there never was a standard output: serving goes on."""
+    real = sys.__stdout__
     with contextlib.suppress(OSError, ValueError):
-        if stream is None:
-            return
-        if stream is sys.__stdout__:
-            _write_all(stream.fileno(), f"{line}\n".encode())
-        else:
+        if real is not None and stream is real:
+            _write_all(real.fileno(), f"{line}\n".encode())
+        elif stream is not None:
             stream.write(f"{line}\n")
             stream.flush()
 

@@ -24,9 +24,11 @@ from app.auth.sessions import Sessions
 from app.clock import Clock
 from app.config import Settings, SettingsError, load_settings
 from app.database import db_manager
-from app.database.embedded import EmbeddedDatabases
+from app.database.embedded import EmbeddedDatabases, FolderRefused
 from app.database.port import Database, Statement
 from app.http.middleware import Skin
+from app.http.openapi import describe_bodies
+from app.http.stopping import on_stop_signal
 from app.signals import Signals
 from app.sync.routes import router as sync
 from app.sync.service import ON_OPEN, SyncService
@@ -56,6 +58,7 @@ def create_app(settings: Settings, *, clock: Clock = time.time) -> FastAPI:
     problems.install(app)
     for router in (sync, auth, about):  # in order of traffic: routes are tried in turn
         app.include_router(router)
+    describe_bodies(app)
     if settings.cors_origins:
         _allow_origins(app, settings.cors_origins)
     app.add_middleware(Skin, nonce=lambda: _nonce(app), failure=problems.internal)
@@ -69,7 +72,7 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
     databases = EmbeddedDatabases(
         settings.data_dir, max_open=settings.max_open_databases, on_open=late.statements_on_open
     )
-    master = await databases.start()
+    master = await _started(databases)
     try:
         keys = await asyncio.to_thread(load_server_keys, settings)
         signals = Signals()
@@ -87,13 +90,28 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
             engine="embedded",
             origin=settings.public_origin,
         )
-        yield
+        with on_stop_signal(signals.close):
+            yield
         signals.close()
     finally:
         db_manager.detach(databases)
         await databases.stop()
         events.server_stopped()
         await asyncio.to_thread(events.flush)
+
+
+async def _started(databases: EmbeddedDatabases) -> Database:
+    """The master database. What keeps it shut is said before the server gives up: its own words
+    for a lifespan that failed would not pass the closed list of events."""
+    try:
+        return await databases.start()
+    except FolderRefused as error:
+        events.start_refused(sentence=str(error))
+        raise
+    except Exception as error:
+        where = events.frames(error.__traceback__)
+        events.start_failed(error=type(error).__name__, where=where)
+        raise
 
 
 class _Late:

@@ -17,6 +17,7 @@ from app.errors import (
     TooLarge,
     WrongMediaType,
 )
+from app.http.routing import allowed_methods
 from app.http.validation import faults_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -75,9 +76,12 @@ def install(app: FastAPI) -> None:
         return render(Invalid(errors=faults_of(error.errors(), names)))
 
     @app.exception_handler(HTTPException)
-    async def routed(_: Request, error: HTTPException) -> Response:
+    async def routed(request: Request, error: HTTPException) -> Response:
         kind = _BY_STATUS.get(error.status_code, InternalError)
-        return render(kind(headers=error.headers))
+        headers = dict(error.headers or {})
+        if kind is MethodNotAllowed:
+            headers["Allow"] = allowed_methods(app, request.scope["path"])
+        return render(kind(headers=headers))
 
 
 def internal() -> Response:

@@ -34,7 +34,6 @@ class Signals:
     def __init__(self) -> None:
         self._is_closed = False
         self._waiters: defaultdict[Hashable, set[Waiter]] = defaultdict(set)
-        self._closed = False
 
     def notify(self, topic: Hashable) -> None:
         """Everybody who waits for the topic now wakes."""

@@ -135,6 +135,9 @@ def _roca_residues() -> tuple[tuple[int, frozenset[int]], ...]:
 # RFC 7638 thumbprints. The keys themselves are in spec/vectors/public_keys.json.
 _PUBLISHED = frozenset(
     {
+        "CfJJ6gKFpXJi_vlE4MLofhE5REbnMewqvEfigDZfGtA",  # spec/vectors/signatures.json, p256
+        "oGi0-9sxpXsxlNyAPaBjebfHoGDut3RMhXH7wR43fFM",  # spec/vectors/signatures.json, rsa
+        "oLjj1-kYjGrx30_u8pvegKfJL3ED7YisjI6TbEeJWl8",  # spec/vectors/signatures.json, other
         "6zCobslLk2qqWRx1ZdA3vcxN_beN--P2AW_hzMluhfI",  # RFC 5903 section 8.1, initiator
         "oYeexsQavd5_sE47hfF0aOFtCQD1um50fXkJYBWU-Cc",  # RFC 5903 section 8.1, responder
         "DOvxvJiAdIqVWIkFt5hDtCunXLF0BV4-JGv4f-ALSm0",  # RFC 6979 appendix A.2.5

@@ -160,8 +160,16 @@ class EmbeddedDatabases:
         Raises FolderInUse if another process holds the folder, FolderUnusable if it is none."""
         self._lock = await asyncio.to_thread(_locked, self._folder)
         self._workers = Workers(WORKER_THREADS)
+        try:
+            return await self._opened_master()
+        except BaseException:
+            await self._let_go()
+            raise
+
+    async def _opened_master(self) -> Database:
         self._files = Strand(self._workers)
-        self._template = await self._files.submit(partial(_make_template, self._folder))
+        make = partial(_make_template, self._folder)
+        self._template = await self._files.submit(partial(sqlite.translated, make))
         self._master = EmbeddedFile(self._folder / "master.db", "master", self._workers)
         await self._master.start(create=True)
         return EmbeddedDatabase(self._master)
@@ -170,6 +178,9 @@ class EmbeddedDatabases:
         """Everything begun is finished, every file closed, the folder free."""
         await self._open.close_all()
         await self._master.close()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         await asyncio.to_thread(self._workers.stop)
         os.close(self._lock)
 

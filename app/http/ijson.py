@@ -4,18 +4,50 @@ The standard parsers take duplicate keys, NaN or lone surrogates and let two rea
 see two different things. Here such a body is refused whole.
 """
 
+import re
+
 import jiter
 
 from app.errors import Malformed
 
+_NONCHARACTER = re.compile(
+    "[\\ufdd0-\\ufdef"
+    + "".join(f"\\U{plane:04x}fffe\\U{plane:04x}ffff" for plane in range(0x11))
+    + "]"
+)
+
 
 def parse(body: bytes) -> object:
     """The value the body holds. Raises Malformed for anything that is not I-JSON: invalid UTF-8,
-    duplicate keys, NaN and infinities, lone surrogates, nesting beyond 200, text after the value.
+    duplicate keys, NaN and infinities, lone surrogates, noncharacters, text after the value; and
+    for nesting beyond about 200.
     """
     try:
-        return jiter.from_json(
+        value = jiter.from_json(
             body, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True
         )
     except ValueError:
-        raise Malformed("The body is not I-JSON (RFC 7493).") from None
+        raise _malformed() from None
+    if _may_hold_noncharacters(body) and _has_noncharacter(value):
+        raise _malformed()
+    return value
+
+
+def _may_hold_noncharacters(body: bytes) -> bool:
+    """Most bodies are names, numbers and base64: they are done after one look."""
+    return not body.isascii() or b"\\u" in body
+
+
+def _has_noncharacter(value: object) -> bool:
+    """RFC 7493 section 2.1: neither in names nor in texts."""
+    if isinstance(value, str):
+        return _NONCHARACTER.search(value) is not None
+    if isinstance(value, list):
+        return any(map(_has_noncharacter, value))
+    if isinstance(value, dict):
+        return any(map(_has_noncharacter, value)) or any(map(_has_noncharacter, value.values()))
+    return False
+
+
+def _malformed() -> Malformed:
+    return Malformed("The body is not I-JSON (RFC 7493).")

@@ -29,7 +29,10 @@ class Skin:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, self._nonce)
+        method = scope["method"]
+        if method == "HEAD":  # RFC 9110 section 9.3.2: as GET, without the content
+            scope = {**scope, "method": "GET"}
+        exchange = _Exchange(scope, send, self._nonce, method)
         try:
             await self._app(scope, receive, exchange.send)
         except ClientDisconnect:
@@ -55,12 +58,13 @@ class Skin:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, send: Send, nonce: Callable[[], str]) -> None:
+    def __init__(self, scope: Scope, send: Send, nonce: Callable[[], str], method: str) -> None:
         self.request_id = secrets.token_hex(8)
         self.status: int | None = None
         self._scope = scope
         self._send = send
         self._nonce = nonce
+        self._method = method
         self._started = time.perf_counter()
         scope.setdefault("state", {})["request_id"] = self.request_id
 
@@ -73,6 +77,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self._add_headers(MutableHeaders(scope=message))
+        elif self._method == "HEAD":
+            message = {**message, "body": b""}
         await self._send(message)
 
     def _add_headers(self, headers: MutableHeaders) -> None:
@@ -85,7 +91,7 @@ class _Exchange:
     def finished(self) -> None:
         events.request_handled(
             request_id=self.request_id,
-            method=_known_method(self._scope["method"]),
+            method=_known_method(self._method),
             route=self.route,
             status=self.status or 499,
             milliseconds=round((time.perf_counter() - self._started) * 1000, 2),

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,6 +27,18 @@ class StrictRoute(APIRoute):
             return await handle(request)
 
         return strictly
+
+
+def allowed_methods(app: FastAPI, path: str) -> str:
+    """The value of `Allow` (RFC 9110 section 10.2.1): every method of the path, though the
+    framework keeps a route for each and names only the first."""
+    allowed: set[str] = set()
+    for context in iter_route_contexts(app.routes):
+        if context.path_regex.match(path):
+            allowed |= context.methods or set()
+    if "GET" in allowed:
+        allowed.add("HEAD")
+    return ", ".join(sorted(allowed))
 
 
 def _query_names(dependant: Dependant) -> frozenset[str]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 
-from tests.conftest import Running, settings_for
 from tests.kit.device import Device
 
 
@@ -130,15 +129,3 @@ async def test_a_client_that_leaves_while_it_waits_holds_up_nobody(
     change = other.change()
     assert (await other.push(change)).is_success
     assert len((await device.pull()).json()["changes"]) == 1
-
-
-async def test_a_stopping_server_answers_who_waits(running: Running, tmp_path: Any) -> None:
-    """Nobody is left hanging, and nothing is lost: the answer is a page like any other."""
-    http = await running(settings_for(tmp_path))
-    device = Device(http)
-    (await device.register()).raise_for_status()
-    pull = await waiting(device, await end_of(device))
-    transport: Any = http._transport
-    transport.app.state.sync._signals.notify_all()
-    page = await soon(pull)
-    assert (page.status_code, page.json()["changes"]) == (200, [])

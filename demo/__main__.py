@@ -11,7 +11,8 @@ from types import FrameType
 from demo.devices import CommandFailed
 from demo.screen import Screen
 from demo.server import ServerFailed
-from demo.story import World, tell
+from demo.story import tell
+from demo.world import World
 
 GONE = "Every process has ended, every file is removed."
 

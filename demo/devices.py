@@ -52,15 +52,6 @@ class Device:
             said, complained = process.communicate(text)
         return Ended(process.returncode, said, complained)
 
-    def entry(self, entry_id: str) -> Any:
-        return self.run("show", entry_id)
-
-    def append(self, entry_id: str, words: str) -> None:
-        """The entry ends with these words."""
-        self.run(
-            "edit", entry_id, "-", text=f"{self.entry(entry_id)['text'].rstrip()}\n\n{words}\n"
-        )
-
     def started(self, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
         """The command as a running process, to be talked to line by line."""
         folder = self.home.parent

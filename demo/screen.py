@@ -78,7 +78,7 @@ class Screen:
     def claim(self, sentence: str, holds: bool) -> None:
         """Say that something holds, or that it does not; the summary says it again."""
         self.claims.append(Claim(sentence, holds))
-        self._console.print(Padding(_marked(self.claims[-1:]), _INDENT, expand=False))
+        self._console.print(Padding(self._marked(self.claims[-1:]), _INDENT, expand=False))
 
     @contextmanager
     def progress(self, words: str, size_bytes: int) -> Iterator[Callable[[int], None]]:
@@ -98,13 +98,22 @@ class Screen:
         seconds = time.perf_counter() - self._began
         end = f"{failed} of {len(self.claims)} do not hold" if failed else "All of it holds"
         words = Text.assemble("\n", (f"{end}; it took {seconds:.0f} s.", "bold"))
-        body = Group(_marked(self.claims), words, *map(Text, notes))
+        body = Group(self._marked(self.claims), words, *map(Text, notes))
         self._console.print()
         colour = "red" if failed else "green"
         self._console.print(Panel(body, title="What you have seen", border_style=colour))
 
     def failure(self, words: str) -> None:
         self._console.print(Text(f"\n✗ {words}", style="bold red"))
+
+    def _marked(self, claims: Sequence[Claim]) -> Table:
+        """A mark before each claim; a long one goes on below itself."""
+        yes, no = ("ok", "NO") if self._console.options.ascii_only else ("✓", "✗")
+        marked = Table.grid(padding=(0, 1))
+        for claim in claims:
+            mark = Text(yes, "green") if claim.holds else Text(no, "bold red")
+            marked.add_row(mark, Text(claim.sentence))
+        return marked
 
 
 def _console() -> Console:
@@ -114,12 +123,3 @@ def _console() -> Console:
     console = Console(highlight=False, soft_wrap=False)
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     return console
-
-
-def _marked(claims: Sequence[Claim]) -> Table:
-    """A mark before each claim; a long one goes on below itself."""
-    marked = Table.grid(padding=(0, 1))
-    for claim in claims:
-        mark = Text("✓", "green") if claim.holds else Text("✗", "bold red")
-        marked.add_row(mark, Text(claim.sentence))
-    return marked

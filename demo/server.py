@@ -1,7 +1,5 @@
 """The real server, `python -m app`, as a process on a free port and an empty folder."""
 
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +20,7 @@ class ServerFailed(Exception):
 
 
 class Server:
-    """Its files are in `data`, what it printed in `log`. Ends with the block it is used in."""
+    """Its files are in `data`, what it printed in `log`. Whoever starts it kills it."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,11 +51,9 @@ class Server:
 
     def kill(self) -> None:
         """SIGKILL: it gets no chance to tidy up, as in a power cut."""
-        self._end(signal.SIGKILL)
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(PATIENCE_SECONDS)
 
     def _answers(self) -> bool:
         try:
@@ -65,18 +61,6 @@ class Server:
                 return bool(answer.status == 200)
         except (URLError, OSError):
             return False
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is not None and self.is_running:
-            os.kill(self._process.pid, how)
-            self._process.wait(PATIENCE_SECONDS)
-
-    def __enter__(self) -> "Server":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end(signal.SIGKILL)
 
 
 def _free_port() -> int:

@@ -1,22 +1,16 @@
 """The demo from beginning to end: one step, one function."""
 
-import re
 import secrets
-import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
-from demo import server_files
-from demo.device_secrets import secret_of_link, secret_of_server, secrets_of
+from demo.device_secrets import secret_of_link
 from demo.devices import OFFLINE, CommandFailed, Device, at_once, pair
-from demo.needles import Needle, diary_needles, line_needle
-from demo.plant import prove
+from demo.needles import diary_needles
 from demo.screen import Screen
 from demo.server import Server
-from demo.sweep import Find, Sieve, files_below, sweep
+from demo.thief import find, look
+from demo.world import LAPTOP_EDIT, ON_LAPTOP, ON_PHONE, PHONE_EDIT, RESCUE, Entry, World
 
 DIARY = Path(__file__).parent / "diary"
 EDITED_BY_BOTH = "2025-04-13"
@@ -24,40 +18,6 @@ DELETED_AND_EDITED = "2025-07-19"
 ONLY_DELETED = "2025-01-13"
 MARK = "Written at the same time on another device"
 MAX_SYNCS = 10
-
-ON_LAPTOP = "# No answer\n\nThe server has gone quiet. The kettle, I am pleased to say, has not.\n"
-ON_PHONE = "Wrote this under the railway bridge, no bars, rain on the screen, every word kept.\n"
-LAPTOP_EDIT = "Laptop, evening: counted the leaves again and made it eleven, not nine."
-PHONE_EDIT = "Phone, on the stairs: somebody has been watering it behind my back."
-RESCUE = "Phone: do not throw this one away, the chutney turned out to be good after all."
-
-Entry = dict[str, Any]
-
-
-@dataclass
-class World:
-    """Everything the steps share. `needles` grows as secrets come into being."""
-
-    screen: Screen
-    folder: Path
-    server: Server
-    laptop: Device
-    phone: Device
-    needles: list[Needle] = field(default_factory=list)
-    before: list[Entry] = field(default_factory=list)
-    """The journal when the devices part."""
-    after: list[Entry] = field(default_factory=list)
-    """The journal when both have all there is."""
-
-    @property
-    def roots(self) -> list[Path]:
-        """All that may lie on a disk in the end. What the demo exports to compare is elsewhere."""
-        return [self.server.folder, self.laptop.home.parent, self.phone.home.parent]
-
-    def note_secrets(self) -> None:
-        """Remember what the devices keep to themselves at this moment."""
-        for found in at_once(lambda: secrets_of(self.laptop), lambda: secrets_of(self.phone)):
-            self.needles += found
 
 
 def tell(screen: Screen, folder: Path) -> World:
@@ -72,7 +32,7 @@ def tell(screen: Screen, folder: Path) -> World:
         "\nterminal client, a process for every command. The diary is the sample in demo/diary.",
     )
     try:
-        for step in (_server_starts, _laptop_begins, _phone_joins, _apart, _together, _look, _find):
+        for step in (_server_starts, _laptop_begins, _phone_joins, _apart, _together, look, find):
             step(world)
     finally:
         server.kill()
@@ -210,107 +170,7 @@ def _claim_untouched(screen: Screen, exported: dict[str, bytes]) -> None:
     screen.claim(f"The {len(before)} entries nobody touched are as they were, byte for byte", same)
 
 
-def _look(world: World) -> None:
-    screen = world.screen
-    with screen.step("What the server has, as a thief of its disk would see it"):
-        master = world.server.data / "master.db"
-        (own,) = server_files.user_databases(world.server.data)
-        rows = [("master.db", master), ("one file per user", own)]
-        screen.table(["database", "tables and their rows"], [(n, _rows_of(f)) for n, f in rows])
-        held = server_files.held_entries(own)
-        _show_one(screen, world.after, held)
-        _show_sizes(screen, world.after, held)
-
-
-def _rows_of(database: Path) -> str:
-    counted = server_files.tables(database)
-    filled = ", ".join(f"{table.name} {table.rows}" for table in counted if table.rows)
-    return f"{filled}; empty: {', '.join(table.name for table in counted if not table.rows)}"
-
-
-def _show_one(screen: Screen, entries: list[Entry], held: Sequence[server_files.Held]) -> None:
-    entry = next(entry for entry in entries if entry["text"] == ON_LAPTOP)
-    row = next(each for each in held if each.item_id == entry["id"])
-    screen.says("One entry as its writer sees it:")
-    screen.quotes(entry["text"].strip().splitlines())
-    screen.says(f"and as the server has it ({row.size} bytes, clock {row.vector_clock}):")
-    screen.quotes(_hex_lines(row.data[:64]))
-
-
-def _show_sizes(screen: Screen, entries: list[Entry], held: Sequence[server_files.Held]) -> None:
-    stored: dict[str, list[int]] = {}
-    for row in held:
-        stored.setdefault(row.item_id, []).append(row.size)
-    by_length = sorted(
-        ((len(e["text"].encode()), e) for e in entries if len(stored[e["id"]]) == 1),
-        key=lambda each: each[0],
-    )
-    shown = [by_length[len(by_length) * part // 4] for part in range(4)] + by_length[-1:]
-    rows = [
-        (textwrap.shorten(e["title"], 50, placeholder="…"), f"{n:,}", f"{stored[e['id']][0]:,}")
-        for n, e in shown
-    ]
-    screen.table(["entry", "bytes written", "bytes stored"], rows, numbers=2)
-    sizes = {row.size for row in held}
-    screen.claim(
-        f"Lengths are hidden: {len(held)} sealed versions have {len(sizes)} different sizes,"
-        " all of them padded ones",
-        all(server_files.is_padded(size) for size in sizes),
-    )
-
-
-def _find(world: World) -> None:
-    screen = world.screen
-    with screen.step("Every secret is looked for in every byte of every file"):
-        sieve = Sieve(_all_needles(world))
-        screen.table(["what is looked for", "how many"], _by_kind(sieve.needles), numbers=1)
-        with TemporaryDirectory(dir=world.folder, prefix="planted-") as planted:
-            proof = prove(sieve, Path(planted))
-        screen.claim(
-            f"The search can find: {proof.planted} secrets planted in plain, UTF-16, base64, hex,"
-            " escapes, zlib, gzip, rows and logs,"
-            f" {proof.planted - len(proof.missed)} of them found",
-            not proof.missed,
-        )
-        _claim_nothing_found(world, sieve)
-
-
-def _claim_nothing_found(world: World, sieve: Sieve) -> None:
-    files = [file for root in world.roots for file in files_below(root)]
-    total = sum(file.stat().st_size for file in files)
-    with world.screen.progress("Searching", total) as progress:
-        swept = sweep(sieve, world.roots, progress)
-    world.screen.says("Searched: " + ", ".join(_file_kinds(world.folder, files)))
-    own, elsewhere = _parted(world, swept.finds)
-    world.screen.quotes([str(find) for find in sorted(elsewhere, key=str)[:12]])
-    world.screen.claim(
-        f"{len(sieve.needles):,} secrets in {sieve.spellings:,} spellings, in {swept.files} files"
-        f" of server, log and both devices ({swept.size_bytes / 1e6:.1f} MB):"
-        f" {len(elsewhere)} found",
-        not elsewhere and len(own) > 0,
-    )
-
-
-def _parted(world: World, finds: frozenset[Find]) -> tuple[list[Find], list[Find]]:
-    """The server's own secret in its own file, which proves that this very search sees; and what
-    should not be there."""
-    home = _secret_file(world).relative_to(world.folder).as_posix()
-    own = [f for f in finds if f.needle.kind == "server secret" and f.file == home]
-    return own, [find for find in finds if find not in own]
-
-
-def _all_needles(world: World) -> list[Needle]:
-    written = [*ON_LAPTOP.splitlines(), ON_PHONE, LAPTOP_EDIT, PHONE_EDIT, RESCUE]
-    lines = (line_needle("written by the demo", line) for line in written)
-    needles = [*world.needles, *lines, *secret_of_server(_secret_file(world))]
-    return list(dict.fromkeys(needle for needle in needles if needle is not None))
-
-
 # --- small things -------------------------------------------------------------------------------
-
-
-def _secret_file(world: World) -> Path:
-    return world.server.data / "jwt_secret"
 
 
 def _markdown(folder: Path) -> dict[str, bytes]:
@@ -352,25 +212,3 @@ def _sync_until_quiet(world: World) -> list[int]:
 
 def _is_of(name: str, days: Sequence[str]) -> bool:
     return any(day in name for day in days)
-
-
-def _hex_lines(data: bytes) -> list[str]:
-    lines = [data[at : at + 16] for at in range(0, len(data), 16)]
-    return [f"{line.hex(' ')}  {_printable(line)}" for line in lines]
-
-
-def _printable(data: bytes) -> str:
-    return "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in data)
-
-
-def _by_kind(needles: Sequence[Needle]) -> list[tuple[str, str]]:
-    counts: dict[str, int] = {}
-    for needle in needles:
-        counts[needle.kind] = counts.get(needle.kind, 0) + 1
-    return [(kind, f"{count:,}") for kind, count in counts.items()]
-
-
-def _file_kinds(folder: Path, files: Sequence[Path]) -> list[str]:
-    """Names of the files, that of the account's without its random part."""
-    names = (file.relative_to(folder).as_posix() for file in files)
-    return [re.sub(r"users/../user_[0-9a-f-]{36}", "users/…/user_…", name) for name in names]

@@ -130,6 +130,23 @@ def test_the_sweep_sees_what_the_server_does_keep(scene: Scene) -> None:
     assert kept <= seen
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        "encrypted_data in entries",
+        "ciphertext",
+        "wrapped_cek",
+        "signature of the approval",
+    ],
+)
+def test_what_was_replaced_or_handed_over_is_gone_from_the_disk_once_the_server_has_ended(
+    scene: Scene, where: str
+) -> None:
+    before, after = scene.sweeps["while it runs"], scene.sweeps["after it ended"]
+    assert where in {find.needle.where for find in before.finds}
+    assert [str(find) for find in after.finds if find.needle.where == where] == []
+
+
 def test_no_refusal_repeats_what_was_sent(scene: Scene) -> None:
     sieve = Sieve(n for n in scene.canaries.allowed if not n.where.startswith("id of"))
     repeated = {
@@ -219,7 +236,7 @@ class _Run:
     async def _items(self) -> None:
         changes = []
         for collection in ("entries", "memories", "tags"):
-            data = self.canaries.random(f"encrypted_data in {collection}", USER, size=300)
+            data = self.canaries.random(f"encrypted_data in {collection}", USER, size=12_000)
             change = self.first.change(data=data, collection=collection)
             self.canaries.known_text("id of an item", change["id"], USER)
             changes.append(change)
@@ -247,7 +264,7 @@ class _Run:
         approval = {
             "key_thumbprint": new.key.thumbprint_text,
             "wrapped_cek": b64(self.canaries.random("wrapped_cek", MASTER, size=384)),
-            "ciphertext": b64(self.canaries.random("ciphertext", MASTER, size=300)),
+            "ciphertext": b64(self.canaries.random("ciphertext", MASTER, size=12_000)),
             "signature": b64(self.canaries.random("signature of the approval", MASTER, size=64)),
         }
         approved = await self.first.call("POST", f"{path}/approve", approval, proof=True)

@@ -41,7 +41,7 @@ PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 PRAGMA cache_size = -{CACHE_KIB};
 PRAGMA journal_size_limit = {WAL_LIMIT_BYTES};
-PRAGMA secure_delete = FAST;
+PRAGMA secure_delete = ON;
 PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON;
 """

@@ -3,16 +3,20 @@
 import asyncio
 import copy
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from app.auth import store
 from app.config import Settings
+from app.database.port import Statement
 from tests.conftest import NewDevice, Running, settings_for
 from tests.kit.clock import SetClock
 from tests.kit.device import Device
-from tests.kit.identity import Pairing, execute, said, served, tables, user_file, vouched
+from tests.kit.identity import Pairing, execute, records, said, served, tables, user_file, vouched
 from tests.kit.keys import new_key, rsa_key
 from tests.kit.pair import paired
 from tests.kit.server import ServerProcess
@@ -109,6 +113,30 @@ async def test_a_revoked_device_is_out_from_its_next_request_on(
     await assert_is_out(other_session)
     await assert_is_out(second)
     assert await see(device) == (200, None)
+
+
+async def test_no_stale_copy_of_a_device_undoes_its_revocation(
+    device: Device, second: Device, settings: Settings
+) -> None:
+    file = user_file(settings.data_dir, device.user_id)
+    row = next(
+        row
+        for row in records(settings.data_dir / "master.db", "device")
+        if row["device_id"] == second.id
+    )
+    stale = store.device_of(tuple(row[name] for name in list(row)[:12]))
+    assert (stale.device_id, stale.status, stale.generation) == (second.id, "active", 1)
+    assert await revoke(device, second.id) == (204, None)
+    renamed = replace(stale, description=replace(stale.description, name="other"))
+    for late in (stale, renamed):
+        execute(file, *_sql(store.copy_device(late, 0)))
+        copied = {each["device_id"]: each for each in records(file, "device_info")}[second.id]
+        assert (copied["status"], copied["generation"]) == ("revoked", 2)
+    assert await see(second) == REFUSED
+
+
+def _sql(statement: Statement) -> tuple[Any, ...]:
+    return (statement.sql, *statement.params)
 
 
 async def test_revoking_again_is_no_error_and_changes_nothing(

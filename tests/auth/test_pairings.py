@@ -355,7 +355,7 @@ async def test_a_key_registered_after_it_joined_is_not_taken_over(
     assert [row[1] for row in devices if row[0] == own["device_id"]] == [own["user_id"]]
 
 
-@pytest.mark.parametrize("state", ["joined", "revealed", "approved"])
+@pytest.mark.parametrize("state", ["joined", "revealed"])
 async def test_a_second_device_that_joins_ends_the_pairing_for_both(
     state: str, pairing: Pairing, new_device: NewDevice, settings: Settings
 ) -> None:
@@ -570,7 +570,7 @@ async def waits(request: Awaitable[httpx.Response]) -> "asyncio.Task[httpx.Respo
         ("revealed", "watch", "approve", "approved"),
         ("approved", "see", "complete", "completed"),
         ("joined", "watch", "cancel", None),
-        ("joined", "see", "leave", None),
+        ("approved", "see", "leave", None),
     ],
 )
 async def test_whoever_waits_hears_of_a_change_at_once(
@@ -588,10 +588,36 @@ async def test_whoever_waits_hears_of_a_change_at_once(
 
 async def test_whoever_waits_hears_of_a_conflict(pairing: Pairing, new_device: NewDevice) -> None:
     await pairing.until("joined")
-    both = [await waits(pairing.see(wait=25)), await waits(pairing.watch(wait=25))]
+    waiting = await waits(pairing.watch(wait=25))
     assert said(await pairing.join(by=new_device())) == CONFLICT
-    for answer in await asyncio.wait_for(asyncio.gather(*both), 5):
-        assert answer.json()["conflict"] is True
+    assert (await asyncio.wait_for(waiting, 5)).json()["conflict"] is True
+
+
+@pytest.mark.parametrize(
+    ("state", "sight"),
+    [
+        ("joined", "see"),
+        ("revealed", "see"),
+        ("approved", "watch"),
+        ("completed", "see"),
+        ("completed", "watch"),
+    ],
+)
+async def test_nobody_waits_when_the_turn_is_their_own(
+    state: str, sight: str, pairing: Pairing
+) -> None:
+    await pairing.until(state)
+    answer = await asyncio.wait_for(getattr(pairing, sight)(wait=25), 5)
+    assert answer.json()["state"] == state
+
+
+async def test_a_second_join_after_the_approval_ends_nothing(
+    pairing: Pairing, new_device: NewDevice
+) -> None:
+    await pairing.until("approved")
+    assert said(await pairing.join(by=new_device())) == CONFLICT
+    assert said(await pairing.collect()) == OK
+    assert said(await pairing.complete()) == OK
 
 
 async def test_a_wait_without_change_ends_with_what_there_is(pairing: Pairing) -> None:
@@ -610,7 +636,7 @@ async def test_a_pairing_that_expires_during_a_wait_is_gone_after_it(
 async def test_a_revoked_device_that_waits_is_shown_nothing(
     device: Device, second: Device, new_device: NewDevice
 ) -> None:
-    pairing = await (await Pairing.open(second, new_device())).until("joined")
+    pairing = await (await Pairing.open(second, new_device())).until("open")
     waiting = await waits(pairing.see(wait=1))
     await device.call("DELETE", f"/auth/devices/{second.id}", proof=True)
     assert said(await asyncio.wait_for(waiting, 10)) == CANCELLED

@@ -270,6 +270,10 @@ class Journey:
             self.device.nonce = answer.headers["DPoP-Nonce"]
             await self.refresh(request_arrives=True, answer_arrives=True)
 
+    async def forget_nonce(self) -> None:
+        """The device was started anew: its next proof is dated by its own clock alone."""
+        self.device.nonce = None
+
     async def again(self, age: int) -> None:
         """Something sent earlier arrives once more, or for the first time."""
         if self.sent:
@@ -283,6 +287,7 @@ STEPS = st.lists(
         st.tuples(st.just("refresh"), ARRIVES, ARRIVES),
         st.tuples(st.just("use"), ARRIVES, ARRIVES),
         st.tuples(st.just("again"), st.integers(0, 40)),
+        st.tuples(st.just("forget_nonce")),
         st.tuples(
             st.just("wait"), st.sampled_from([0.3, 1, 1, 5, 60, 290, 310, 600, 3599, 3631, DAY])
         ),

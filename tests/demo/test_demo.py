@@ -14,11 +14,12 @@ import pytest
 from rich.console import Console
 
 from demo import __main__ as command
-from demo import story
 from demo.devices import CommandFailed, Device
 from demo.needles import line_needle
 from demo.screen import Screen
 from demo.server import Server
+from demo.thief import find
+from demo.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -124,7 +125,7 @@ LINE = "Wrote this line by candle light, for nobody's eyes."
 
 
 @pytest.fixture
-def world(seen: Seen, tmp_path: Path) -> story.World:
+def world(seen: Seen, tmp_path: Path) -> World:
     """Folders as the demo leaves them, with hardly anything in them."""
     server = Server(tmp_path / "server")
     laptop, phone = (Device(it, tmp_path / it / "journal", "x") for it in ("laptop", "phone"))
@@ -136,11 +137,11 @@ def world(seen: Seen, tmp_path: Path) -> story.World:
     server.log.write_text('{"event":"server_started"}\n')
     needle = line_needle("diary:1", LINE)
     assert needle is not None
-    return story.World(seen.screen, tmp_path, server, laptop, phone, [needle])
+    return World(seen.screen, tmp_path, server, laptop, phone, [needle])
 
 
-def test_the_search_of_clean_folders_holds(world: story.World) -> None:
-    story._find(world)
+def test_the_search_of_clean_folders_holds(world: World) -> None:
+    find(world)
     assert world.screen.all_hold
 
 
@@ -148,20 +149,20 @@ def test_the_search_of_clean_folders_holds(world: story.World) -> None:
     "place", ["server/server.log", "server/data/master.db-wal", "phone/tmp/x", "laptop/.cache/y"]
 )
 def test_one_line_of_the_diary_anywhere_fails_the_demo_and_is_named(
-    place: str, world: story.World, seen: Seen
+    place: str, world: World, seen: Seen
 ) -> None:
     file = world.folder / place
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as leaking:
         leaking.write(f"noise {LINE.encode().hex()}")
-    story._find(world)
+    find(world)
     assert not world.screen.all_hold
     assert f"line (diary:1), hex, in {place}" in seen.words
 
 
-def test_the_servers_secret_outside_its_file_fails_the_demo(world: story.World) -> None:
+def test_the_servers_secret_outside_its_file_fails_the_demo(world: World) -> None:
     (world.server.folder / "core").write_text(f"secret={SECRET}")
-    story._find(world)
+    find(world)
     assert [claim.holds for claim in world.screen.claims] == [True, False]
 
 

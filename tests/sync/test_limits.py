@@ -10,8 +10,10 @@ import pytest
 
 from app.config import Settings
 from tests.conftest import settings_for
+from tests.kit.clock import SetClock
 from tests.kit.device import Device
 from tests.kit.sync import Tables, edited, verdicts
+from tests.kit.world import World
 
 ReadTables = Callable[[], Tables]
 KIB, MIB = 1 << 10, 1 << 20
@@ -206,7 +208,7 @@ async def test_a_full_account_can_delete_and_push_again(device: Device, tables: 
     tables()
 
 
-async def test_an_account_over_a_lowered_limit_can_still_shrink(
+async def test_the_merge_that_ends_a_conflict_is_taken_at_the_limit(
     device: Device, other: Device, tables: ReadTables
 ) -> None:
     """A conflict raises what is used; the merge that ends it lowers it, and is taken."""
@@ -220,6 +222,27 @@ async def test_an_account_over_a_lowered_limit_can_still_shrink(
     clock = edited(item, device, theirs["vector_clock"])
     merge = device.change(item["id"], clock, data=bytes(512 * KIB))
     assert verdicts((await device.push(merge)).json()) == ["applied"]
+
+
+async def test_an_account_over_a_lowered_limit_can_change_and_shrink_and_not_grow(
+    tmp_path: Path, clock: SetClock
+) -> None:
+    world = World(settings_for(tmp_path, storage_limit_bytes=2 * MIB), clock)
+    async with world.served():
+        one = world.mine.change(data=bytes(MIB))
+        two = world.mine.change(data=bytes(900 * KIB))
+        assert verdicts((await world.mine.push(one, two)).json()) == ["applied", "applied"]
+    world.settings = settings_for(tmp_path, storage_limit_bytes=MIB)
+    async with world.served():
+        device = world.mine
+        problem = await refused(device, device.change(data=b"x"))
+        assert problem["code"] == "quota_exceeded"
+        assert (problem["used"], problem["limit"]) == (MIB + 900 * KIB, MIB)
+        assert verdicts((await device.push(one, two)).json()) == ["replayed", "replayed"]
+        same = device.change(one["id"], edited(one, device), data=bytes(MIB))
+        assert verdicts((await device.push(same)).json()) == ["applied"]
+        gone = device.change(two["id"], edited(two, device), is_deleted=True, data=b"t")
+        assert verdicts((await device.push(gone)).json()) == ["applied"]
 
 
 async def test_what_a_push_removes_pays_for_what_it_brings(

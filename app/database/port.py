@@ -175,4 +175,4 @@ class UserDatabases(Protocol):
 def guard(condition: str, params: Sequence[Value] = ()) -> Statement:
     """A statement that lets the batch go on only if the SQL condition holds: otherwise it violates
     a NOT NULL, the batch leaves nothing, and Conflict is raised."""
-    return Statement(f"INSERT INTO guard (ok) SELECT NULL WHERE NOT ({condition})", params)
+    return Statement(f"INSERT INTO guard (ok) SELECT NULL WHERE ({condition}) IS NOT TRUE", params)

@@ -6,11 +6,10 @@ import socket
 import subprocess
 import sys
 import time
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-import httpx
 
 from app.config import Settings
 
@@ -70,10 +69,14 @@ class ServerProcess:
             self._process.wait(PATIENCE_SECONDS)
 
     def _answers(self) -> bool:
+        probe = HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/health", timeout=2).is_success
-        except httpx.TransportError:
+            probe.request("GET", "/health")
+            return probe.getresponse().status == 200
+        except (OSError, HTTPException):
             return False
+        finally:
+            probe.close()
 
     def __enter__(self) -> Self:
         self.start()

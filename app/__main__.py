@@ -1,10 +1,8 @@
 """`python -m app`: the server, on port 8000 unless told otherwise."""
 
 import argparse
-from socket import socket
 
 import uvicorn
-from fastapi import FastAPI
 
 from app import main as wiring
 from app.process import keep_memory_warm
@@ -18,7 +16,7 @@ def main() -> None:
     arguments = parser.parse_args()
     application = wiring.app
     keep_memory_warm()
-    config = uvicorn.Config(
+    uvicorn.run(
         application,
         host=arguments.host,
         port=arguments.port,
@@ -30,19 +28,6 @@ def main() -> None:
         http="httptools",
         timeout_graceful_shutdown=10,
     )
-    _Server(config, application).run()
-
-
-class _Server(uvicorn.Server):
-    """Stops at once: requests that only wait for news are answered instead of waited for."""
-
-    def __init__(self, config: uvicorn.Config, application: FastAPI) -> None:
-        super().__init__(config)
-        self._application = application
-
-    async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        self._application.state.signals.close()
-        await super().shutdown(sockets)
 
 
 if __name__ == "__main__":

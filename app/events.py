@@ -259,6 +259,11 @@ def storage_failed(*, kind: str, error: str) -> None:
     _log.error("storage_failed", kind=kind, error=error)
 
 
+def chore_failed(*, error: str) -> None:
+    """Work that comes round by itself failed this time; `error` is the exception's class."""
+    _log.error("chore_failed", error=error)
+
+
 def library_message(*, logger: str, severity: str, error: str | None) -> None:
     """A library logged something; its words are not kept."""
     _log.warning("library_message", logger=logger, severity=severity, error=error)

@@ -17,10 +17,11 @@ from app.about.routes import router as about
 from app.auth.accounts import Accounts
 from app.auth.dependencies import Auth
 from app.auth.pairings import Pairings
-from app.auth.proofs import Proofs
+from app.auth.proofs import Proofs, remembered_in
 from app.auth.routes import router as auth
 from app.auth.server_keys import ServerKeys, load_server_keys
 from app.auth.sessions import Sessions
+from app.chores import repeated
 from app.clock import Clock
 from app.config import Settings, SettingsError, load_settings
 from app.database import db_manager
@@ -34,6 +35,7 @@ from app.sync.routes import router as sync
 from app.sync.service import ON_OPEN, SyncService
 
 PRIVATE_UMASK = 0o077
+PAIRINGS_FORGOTTEN_SECONDS = 60
 
 
 def create_app(settings: Settings, *, clock: Clock = time.time) -> FastAPI:
@@ -90,8 +92,10 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
             engine="embedded",
             origin=settings.public_origin,
         )
+        forget_ended = app.state.auth.pairings.forget_ended
         with on_stop_signal(signals.close):
-            yield
+            async with repeated(forget_ended, PAIRINGS_FORGOTTEN_SECONDS):
+                yield
         signals.close()
     finally:
         db_manager.detach(databases)
@@ -132,7 +136,7 @@ def _auth(
     signals: Signals,
     clock: Clock,
 ) -> Auth:
-    proofs = Proofs(keys, clock)
+    proofs = Proofs(keys, clock, remembered_in(master))
     sessions = Sessions(databases, keys, proofs, settings, clock)
     accounts = Accounts(
         master,

@@ -78,7 +78,7 @@ async def current_device(request: Request) -> CurrentDevice:
     device = await _auth(request).sessions.authenticate(bearer_of(request))
     settings = cast("Settings", request.app.state.settings)
     if settings.proof_required == "always":
-        _check_proof(request, device)
+        await _check_proof(request, device)
     return device
 
 
@@ -88,7 +88,7 @@ async def proven_device(
     """The device that asks, having proved its key in this very request."""
     settings = cast("Settings", request.app.state.settings)
     if settings.proof_required != "always":
-        _check_proof(request, device)
+        await _check_proof(request, device)
     return device
 
 
@@ -104,12 +104,12 @@ def bearer_of(request: Request) -> str:
     return header[len(_SCHEME) :].strip()
 
 
-def _check_proof(request: Request, device: CurrentDevice) -> None:
+async def _check_proof(request: Request, device: CurrentDevice) -> None:
     """Once per request: one that waited asks again who it is, with the same proof."""
     if getattr(request.state, "is_proven", False):
         return
     key = load_public_key(device.public_key)
-    _auth(request).proofs.check(_asked(request), key, bearer_of(request))
+    await _auth(request).proofs.check(_asked(request), key, bearer_of(request))
     request.state.is_proven = True
 
 

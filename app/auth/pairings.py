@@ -330,7 +330,7 @@ class Pairings:
         if pairing.joiner is None:
             raise NotFound
         try:
-            self._proofs.check(asked, load_public_key(pairing.joiner.public_key), None)
+            await self._proofs.check(asked, load_public_key(pairing.joiner.public_key), None)
         except NotAuthenticated as refused:
             if refused.code == "proof_invalid":
                 raise NotFound from None

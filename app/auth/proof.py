@@ -24,6 +24,8 @@ from app.http import ijson
 
 WINDOW_SECONDS = 300
 NONCE_SECONDS = 300
+HOLDS = 2 * WINDOW_SECONDS + 1
+"""A proof from a clock that runs ahead holds for two windows, and through that last second."""
 MAX_LENGTH = 8192
 MAX_JTI_LENGTH = 256
 _MAX_SEEN = 200_000
@@ -62,25 +64,19 @@ class Nonces:
 
 
 class SeenProofs:
-    """The proofs of the last minutes, so that none works twice.
-
-    They are kept in memory: after a restart, and until no proof taken before it could hold any
-    longer, a proof must carry a nonce of this process.
-    """
+    """The proofs of the last minutes, in memory, so that none works twice."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until: dict[bytes, float] = {}
 
-    def add(self, thumbprint: bytes, jti: str) -> bool:
+    def add(self, digest: bytes) -> bool:
         """Whether this proof is new."""
         now = self._clock()
         self._forget(now)
-        key = hashlib.sha256(thumbprint + jti.encode()).digest()[:16]
-        if key in self._until:
+        if digest in self._until:
             return False
-        # A proof from a clock that runs ahead holds for two windows, and through that last second.
-        self._until[key] = now + 2 * WINDOW_SECONDS + 1
+        self._until[digest] = now + HOLDS
         return True
 
     def _forget(self, now: float) -> None:
@@ -140,9 +136,7 @@ def parse(header: str) -> Proof:
     )
 
 
-def check(
-    proof: Proof, key: PublicKey, call: Call, nonces: Nonces, *, now: int, started_at: int
-) -> CheckedProof:
+def check(proof: Proof, key: PublicKey, call: Call, nonces: Nonces, *, now: int) -> CheckedProof:
     """The proof's date, if `key` made it for this very call (RFC 9449 section 4.3). Raises
     ProofInvalid, or NonceRequired where a fresh nonce would settle it."""
     if proof.thumbprint != key.thumbprint or proof.algorithm != _ALGORITHMS[key.kind]:
@@ -157,7 +151,7 @@ def check(
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 1 <= len(jti) <= MAX_JTI_LENGTH or not jti.isprintable():
         raise ProofInvalid
-    return CheckedProof(_dated(claims, nonces, now=now, started_at=started_at), jti)
+    return CheckedProof(_dated(claims, nonces, now), jti)
 
 
 def token_hash(token: str) -> str:
@@ -165,12 +159,17 @@ def token_hash(token: str) -> str:
     return _b64(hashlib.sha256(token.encode()).digest())
 
 
+def digest_of(thumbprint: bytes, jti: str) -> bytes:
+    """What is remembered of a proof: its `jti`, among those of its key."""
+    return hashlib.sha256(thumbprint + jti.encode()).digest()[:16]
+
+
 def call_urls(origins: Sequence[str], path: str) -> tuple[str, ...]:
     """The `htu` values that name this path."""
     return tuple(filter(None, (normalised(origin + path) for origin in origins)))
 
 
-def _dated(claims: dict[str, Any], nonces: Nonces, *, now: int, started_at: int) -> ProofDate:
+def _dated(claims: dict[str, Any], nonces: Nonces, now: int) -> ProofDate:
     nonce, made_at = claims.get("nonce"), claims.get("iat")
     if not isinstance(made_at, int) or isinstance(made_at, bool):
         raise ProofInvalid
@@ -179,7 +178,7 @@ def _dated(claims: dict[str, Any], nonces: Nonces, *, now: int, started_at: int)
         if dated is None:
             raise NonceRequired
         return ProofDate(dated, by_nonce=True)
-    if abs(now - made_at) > WINDOW_SECONDS or made_at <= started_at + WINDOW_SECONDS:
+    if abs(now - made_at) > WINDOW_SECONDS:
         raise NonceRequired
     return ProofDate(min(made_at, now), by_nonce=False)
 

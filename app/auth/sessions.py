@@ -125,7 +125,7 @@ class Sessions:
             raise RefreshInvalid
         try:
             key = load_public_key(store.status_of(found[0])[3])
-            proof = self._proofs.check(asked, key, text)
+            proof = await self._proofs.check(asked, key, text)
         except ProofReplayed:
             raise StaleRequest from None
         return await self._continue(db, token, proof)

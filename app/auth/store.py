@@ -110,6 +110,17 @@ def spend(digest: bytes, expires_at: int, now: int) -> tuple[Statement, ...]:
     )
 
 
+def spend_proof(digest: bytes, expires_at: int, now: int) -> tuple[Statement, ...]:
+    """Remember a proof while it could be sent again; forget those that could not."""
+    return (
+        guard("NOT EXISTS (SELECT 1 FROM spent_proof WHERE digest = ?)", (digest,)),
+        Statement("DELETE FROM spent_proof WHERE expires_at <= ?", (now,)),
+        Statement(
+            "INSERT INTO spent_proof (digest, expires_at) VALUES (?, ?)", (digest, expires_at)
+        ),
+    )
+
+
 # --- a user's own database ----------------------------------------------------------------------
 
 _INFO = """device_id, key_thumbprint, status, generation, public_key, wrapping_key,

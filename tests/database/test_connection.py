@@ -53,7 +53,7 @@ def test_a_connection_syncs_what_it_commits(db: apsw.Connection) -> None:
     assert pragma(db, "journal_size_limit") == sqlite.WAL_LIMIT_BYTES
     assert pragma(db, "trusted_schema") == 0
     assert pragma(db, "cell_size_check") == 1
-    assert pragma(db, "secure_delete") == 2
+    assert pragma(db, "secure_delete") == 1
 
 
 def test_a_file_restored_from_a_backup_is_in_wal_mode_again(
@@ -263,10 +263,12 @@ def test_wherever_a_unit_of_work_fails_nothing_of_it_is_left(fails_at: int, kind
     def plan(_: list[Rows]) -> Plan[None]:
         return Plan(work, None)
 
-    with pytest.raises((Conflict, apsw.SQLError)):
+    def attempt() -> object:
         if kind == "plan":
-            sqlite.decide(connection, [SEQ], plan)
-        else:
-            sqlite.write(connection, work)
+            return sqlite.decide(connection, [SEQ], plan)
+        return sqlite.write(connection, work)
+
+    with pytest.raises((Conflict, apsw.SQLError)):
+        attempt()
     assert sqlite.read(connection, [Statement("SELECT * FROM sync_commit")]) == [[]]
     connection.close()

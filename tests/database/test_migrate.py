@@ -10,6 +10,7 @@ from typing import Literal
 import apsw
 import pytest
 
+from app import events
 from app.database import connection as sqlite
 from app.database import migrate
 from app.database.migrate import Schema, Step, latest, steps
@@ -112,7 +113,7 @@ def test_only_what_was_there_before_is_told_as_migrated(
 ) -> None:
     told: Counter[int] = Counter()
     monkeypatch.setattr(
-        sqlite.events, "database_migrated", lambda *, schema, version: told.update([version])
+        events, "database_migrated", lambda *, schema, version: told.update([version])
     )
     new = sqlite.connect(tmp_path / "new.db", create=True)
     sqlite.migrate(new, "user")

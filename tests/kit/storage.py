@@ -65,6 +65,17 @@ def rows(path: Path, sql: str) -> list[Any]:
         connection.close()
 
 
+def side_file(path: Path, end: str = "-wal") -> bytes | None:
+    """What stands in the file beside a database; None if there is no such file."""
+    beside = Path(f"{path}{end}")
+    return beside.read_bytes() if beside.exists() else None
+
+
+def side_files(folder: Path) -> list[str]:
+    """Names of everything under the folder that is neither a folder, a lock nor a database."""
+    return [path.name for path in folder.rglob("*") if path.suffix not in ("", ".db")]
+
+
 @contextmanager
 def write_locked(path: Path) -> Iterator[None]:
     """Another process's tool holds the file's write lock."""

@@ -29,7 +29,6 @@ VECTORS = Path(__file__).parents[2] / "spec" / "vectors" / "signatures.json"
 SEED = "echolia test vectors: these keys are public, use them for nothing else"
 ORIGIN = "https://sync.example"
 NOW = 1_800_000_000
-STARTED_AT = NOW - 3600
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 CHALLENGE = bytes(range(72))
 
@@ -492,7 +491,6 @@ def main() -> None:
         "proofs": {
             "origin": ORIGIN,
             "now": NOW,
-            "server_started_at": STARTED_AT,
             "cases": proofs(),
         },
     }

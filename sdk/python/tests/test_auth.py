@@ -214,7 +214,7 @@ def test_a_dead_network_is_reported_as_that(rsa_keys: list[RsaKey]) -> None:
     ("url", "origin"),
     [
         ("https://Journal.Example/", "https://journal.example"),
-        ("https://journal.example:443/base/path?q", "https://journal.example"),
+        ("https://journal.example:443/", "https://journal.example"),
         ("http://localhost:8000", "http://localhost:8000"),
         ("http://[::1]:8000/", "http://[::1]:8000"),
         ("https://bücher.example", "https://xn--bcher-kva.example"),

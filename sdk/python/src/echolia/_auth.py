@@ -96,9 +96,9 @@ class DeviceAuth(KeyProof):
 
     def adopt(self, session: Session) -> None:
         """Use `session` from now on, and hand it to whoever keeps it."""
-        self._session = session
         if self._on_session is not None:
-            self._on_session(session)
+            self._on_session(session)  # refuses one that is not for this device
+        self._session = session
 
     def _renew(self, session: Session) -> Generator[httpx.Request, httpx.Response, Session]:
         renewed = yield from self._refresh(session)

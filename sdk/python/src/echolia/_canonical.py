@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import ipaddress
 import re
 import uuid
 from urllib.parse import urlsplit
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+_HOST = re.compile(r"[a-z0-9._-]+\Z")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*\Z")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -82,9 +84,13 @@ def origin_of(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise ValueError("a server URL begins with https:// or http:// and names a host")
+    if "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("a server URL ends behind the host or its port, and holds no password")
     host = parts.hostname.encode("idna").decode("ascii").lower()
     if ":" in host:
-        host = f"[{host}]"
+        host = f"[{ipaddress.IPv6Address(host)}]"
+    elif not _HOST.match(host):
+        raise ValueError("a server URL names a host")
     if parts.port is None or parts.port == _DEFAULT_PORTS[parts.scheme]:
         return f"{parts.scheme}://{host}"
     return f"{parts.scheme}://{host}:{parts.port}"

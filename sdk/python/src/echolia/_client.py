@@ -87,10 +87,19 @@ class Client:
         name = checked_name(device_name) if device_name else suggest_name()
         file, keyring = begin(home, server, passphrase, name)
         if keyring.joining is not None:
-            raise AlreadySetUp("this folder is in the middle of a pairing")
-        if not keyring.key_epochs:
-            keyring = replace(keyring, key_epochs={1: os.urandom(32)})
-            file.save(keyring)
+            raise AlreadySetUp(
+                "this folder is in the middle of a pairing: finish that, or choose another folder"
+            )
+        # No server is known to have answered yet, so the one named now is the one that counts.
+        wanted = replace(
+            keyring,
+            server=server,
+            device_name=name if device_name else keyring.device_name,
+            key_epochs=keyring.key_epochs or {1: os.urandom(32)},
+        )
+        if wanted != keyring:
+            file.save(wanted)
+            keyring = wanted
         if keyring.user_id is None:
             keyring = registered(file, keyring, options)
         return cls(file, keyring, options)._with_published_name()
@@ -239,11 +248,12 @@ class Join:
         name = checked_name(device_name) if device_name else suggest_name()
         self._options = options
         self._file, keyring = begin(home, invitation.origin, passphrase, name)
-        if keyring.key_epochs or keyring.server != invitation.origin:
-            raise AlreadySetUp("this folder already belongs to an account or another server")
+        if keyring.user_id is not None:
+            raise AlreadySetUp("this folder already belongs to an account")
         if keyring.joining is None or keyring.joining["link"] != link.strip():
             joining = {"link": link.strip(), "nonce": b64(os.urandom(16))}
-            keyring = replace(keyring, joining=joining)
+            # An `init` that was never answered may have left a server and a vault key behind.
+            keyring = replace(keyring, joining=joining, server=invitation.origin, key_epochs={})
             self._file.save(keyring)
         nonce = unb64((keyring.joining or {})["nonce"])
         self._keyring = keyring

@@ -10,6 +10,7 @@ import httpx
 
 from ._answers import Answer, read_answer, refusal
 from ._auth import DeviceAuth, KeyProof, NonceJar
+from ._bounds import bound
 from ._calls import Call, Exchange, Proof, T
 from ._errors import Offline, RateLimited, Refused
 from ._keys import Signer
@@ -44,6 +45,9 @@ class Driver:
             base_url=origin,
             transport=transport,
             timeout=_TIMEOUT,
+            # Packed, a few bytes could become gigabytes; ciphertext does not shrink anyway.
+            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+            event_hooks={"response": [bound]},
             # Plain http has no certificates to check, and loading the roots takes 0.1 s.
             verify=origin.startswith("https:"),
         )
@@ -90,7 +94,6 @@ class Driver:
             json=call.body,
             params=call.params,
             auth=self._auth[call.proof],
-            headers={"Accept": "application/json"},
         )
         if not response.is_success:
             raise refusal(response)

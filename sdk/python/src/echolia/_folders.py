@@ -10,11 +10,12 @@ from pathlib import Path, PurePosixPath
 
 from ._canonical import sha256
 from ._client import Client
-from ._files import write_whole
+from ._files import make_private_folder, write_private
 from ._journal import Entry
 from ._markdown import (
     Document,
     decode_text,
+    exported_id,
     new_front_matter,
     read_document,
     slug,
@@ -25,6 +26,9 @@ from ._sync import silent
 
 SUFFIXES = (".md", ".markdown", ".mdown", ".mkd")
 _BATCH = 200
+# With the short id added, still a name that every file system takes.
+_MAX_NAME_BYTES = 240
+_MAX_DEPTH = 16
 
 
 @dataclass(slots=True)
@@ -67,7 +71,9 @@ class _Importer:
         self._seen: Counter[str] = Counter()
         self._by_place: defaultdict[str, list[Entry]] = defaultdict(list)
         self._by_digest: Counter[str] = Counter()
+        self._by_id: dict[str, Entry] = {}
         for entry in client.entries.list():
+            self._by_id[entry.id] = entry
             if entry.source is not None:
                 self._by_place[str(entry.source.get("place"))].append(entry)
                 self._by_digest[str(entry.source.get("digest"))] += 1
@@ -93,13 +99,19 @@ class _Importer:
         source = {"path": path, "place": place, "digest": digest}
         nth = self._seen[digest]
         self._seen[digest] += 1
-        if nth < self._by_digest[digest]:
+        if nth < self._by_digest[digest] or self._is_own_export(document):
             self.report.unchanged += 1
             return
         if here := self._by_place[place]:
             self._take_changed(here[0], document, source, nth)
         else:
             self._add(document, source, nth)
+
+    def _is_own_export(self, document: Document) -> bool:
+        """Whether this is an entry of this journal, written out by `export_folder` as it is."""
+        item_id = exported_id(document.front_matter)
+        entry = self._by_id.get(item_id) if item_id else None
+        return entry is not None and entry.text == document.text
 
     def _take_changed(
         self, entry: Entry, document: Document, source: dict[str, str], nth: int
@@ -146,12 +158,14 @@ def _digest_of(entry: Entry) -> str:
 
 
 def _markdown_files(folder: Path) -> Iterator[Path]:
-    """Below `folder` in name order, without hidden folders and without leaving it by links."""
+    """Below `folder` in name order, without what is hidden or a link to somewhere else."""
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             file = Path(root, name)
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".") and file.is_file():
+            if not name.lower().endswith(SUFFIXES) or name.startswith("."):
+                continue
+            if file.is_file() and not file.is_symlink():
                 yield file
 
 
@@ -172,7 +186,7 @@ def export_folder(client: Client, folder: Path, progress: Progress = silent) -> 
     """
     entries = client.entries.list()
     report, taken = ExportReport(), set[Path]()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     for done, entry in enumerate(reversed(entries), start=1):
         _export(folder, entry, taken, report)
         progress("export", done, len(entries))
@@ -186,11 +200,11 @@ def _export(folder: Path, entry: Entry, taken: set[Path], report: ExportReport) 
     if path.exists() and path.read_bytes() == data:
         report.unchanged += 1
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     for old in path.parent.glob(f"*-{entry.id[:8]}.md"):
         if old != path and old not in taken:
             old.unlink()
-    write_whole(path, data)
+    write_private(path, data)
     os.utime(path, (entry.created_at, entry.created_at))
     report.written += 1
 
@@ -209,15 +223,34 @@ def _path_of(folder: Path, entry: Entry, data: bytes, taken: set[Path]) -> Path:
     if not parts:
         return own
     origin = folder.joinpath(*parts)
-    free = origin not in taken and (not origin.exists() or origin.read_bytes() == data)
-    return origin if free else origin.with_name(f"{origin.stem}-{entry.id[:8]}.md")
+    if any(above.exists() and not above.is_dir() for above in origin.parents):
+        return own
+    if origin not in taken and (not origin.exists() or _holds(origin, data)):
+        return origin
+    return origin.with_name(f"{origin.stem}-{entry.id[:8]}.md")
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == data
 
 
 def _safe_parts(entry: Entry) -> Sequence[str]:
-    """The path an entry was imported from, unless it would lead out of the folder."""
+    """The path an entry was imported from, if an import could have found a file there.
+
+    Another device may say anything here: a path out of the folder, or the name of a file that
+    some program reads by itself.
+    """
     path = (entry.source or {}).get("path")
-    if not isinstance(path, str) or "\\" in path or "\0" in path:
+    if not isinstance(path, str) or not path.isprintable() or not path.lower().endswith(SUFFIXES):
         return ()
     pure = PurePosixPath(path)
-    unsafe = pure.is_absolute() or any(part in ("..", "") or ":" in part for part in pure.parts)
-    return () if unsafe else pure.parts
+    is_safe = not pure.is_absolute() and all(_is_safe(part) for part in pure.parts)
+    return pure.parts if is_safe and len(pure.parts) <= _MAX_DEPTH else ()
+
+
+def _is_safe(part: str) -> bool:
+    return (
+        not part.startswith(".")
+        and not set(part) & set(":\\")
+        and len(part.encode()) <= _MAX_NAME_BYTES
+    )

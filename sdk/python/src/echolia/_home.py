@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ._canonical import origin_of
 from ._errors import AlreadySetUp, PairingForged
 from ._files import make_private_folder
 from ._keyring import Keyring, KeyringFile
@@ -49,6 +50,7 @@ def begin(
 ) -> tuple[KeyringFile, Keyring]:
     """The unfinished keyring of `home`, or a new one; AlreadySetUp if it is finished."""
     path = keyring_path(home)
+    origin_of(server)
     if not path.exists():
         make_private_folder(path.parent)
         keyring = Keyring.generate(server, name)

@@ -6,13 +6,13 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeVar
 
 from ._canonical import is_id, new_id
-from ._clocks import VectorClock
 from ._errors import AmbiguousId, ItemNotFound
+from ._merge import Sibling
 from ._payload import FORMAT, KINDS, Payload
 from ._vault import Vault
 from ._versions import ItemKey
@@ -20,6 +20,8 @@ from ._view import View
 
 _HEADING = re.compile(r"#{1,6}[ \t]+(.+?)[ \t#]*$")
 _TITLE_LENGTH = 80
+# From the year 6 to the year 9986, so that no time zone leads out of what dates can hold.
+_CALENDAR = range(-62_000_000_000, 253_000_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Entry:
     """A journal entry. Times are Unix seconds; `day` is the writer's calendar date.
 
     With `in_conflict`, `text` holds what several devices wrote at once. `front_matter` is
-    what stood above the text in an imported file, to the byte.
+    what stood above the text in an imported file, to the byte. `seen` are the versions that
+    this value shows: an edit or deletion of it replaces no others.
     """
 
     id: str
@@ -40,7 +43,7 @@ class Entry:
     source: Mapping[str, Any] | None
     in_conflict: bool
     outlived_delete: bool
-    clock: VectorClock
+    seen: tuple[Sibling, ...] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Memory:
     created_at: int
     edited_at: int
     in_conflict: bool
-    clock: VectorClock
+    seen: tuple[Sibling, ...] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Tag:
     created_at: int
     edited_at: int
     in_conflict: bool
-    clock: VectorClock
+    seen: tuple[Sibling, ...] = field(repr=False, compare=False)
 
 
 T = TypeVar("T", Entry, Memory, Tag)
@@ -93,9 +96,13 @@ class Collection(ABC, Generic[T]):
         """By id or by any unique beginning of one; ItemNotFound or AmbiguousId."""
         return self._read(self._live(item_id))
 
-    def delete(self, item_id: str) -> None:
-        """Gone here at once, elsewhere after sync, unless somebody edits it meanwhile."""
-        self._vault.delete(self._live(item_id).key)
+    def delete(self, item: T | str) -> None:
+        """Gone here at once, elsewhere after sync, unless somebody edits it meanwhile.
+
+        Given the item itself and not its id, what came in since it was read is kept.
+        """
+        view, seen = self._found(item)
+        self._vault.delete(view.key, seen=seen)
 
     def is_known(self, item_id: str) -> bool:
         """Whether the id was ever used here, deleted items included."""
@@ -112,12 +119,18 @@ class Collection(ABC, Generic[T]):
             "edited_at": now,
         }
         key = ItemKey(self.name, item_id or new_id())
-        self._vault.put(key, payload)
+        self._vault.put(key, payload, seen=())
         return self._required(key)
 
+    def _found(self, item: T | str) -> tuple[View, tuple[Sibling, ...]]:
+        """The item as it is now, and what of it the caller has had in sight."""
+        if isinstance(item, str):
+            view = self._live(item)
+            return view, view.siblings
+        return self._live(item.id), item.seen
+
     def _change(self, item: T | str, fields: Payload) -> T:
-        view = self._live(item if isinstance(item, str) else item.id)
-        seen = None if isinstance(item, str) else item.clock
+        view, seen = self._found(item)
         payload = {**view.content.payload, **fields, "edited_at": int(self._now())}
         self._vault.put(view.key, payload, seen=seen)
         return self._required(view.key)
@@ -179,7 +192,7 @@ class Entries(Collection[Entry]):
 
     def _read(self, view: View) -> Entry:
         payload = view.content.payload
-        created_at = _whole(payload, "created_at")
+        created_at = _moment(payload, "created_at")
         text = _text(payload, "text")
         source = payload.get("source")
         return Entry(
@@ -188,12 +201,12 @@ class Entries(Collection[Entry]):
             title=_text(payload, "title") or title_of(text),
             day=_day(payload, created_at),
             created_at=created_at,
-            edited_at=_whole(payload, "edited_at"),
+            edited_at=_moment(payload, "edited_at"),
             front_matter=_text(payload, "front_matter"),
             source=source if isinstance(source, dict) else None,
             in_conflict=view.in_conflict,
             outlived_delete=view.outlived_delete,
-            clock=view.clock,
+            seen=view.siblings,
         )
 
 
@@ -215,10 +228,10 @@ class Memories(Collection[Memory]):
             id=view.key.item_id,
             text=_text(payload, "text"),
             entry_ids=tuple(str(one) for one in listed) if isinstance(listed, list) else (),
-            created_at=_whole(payload, "created_at"),
-            edited_at=_whole(payload, "edited_at"),
+            created_at=_moment(payload, "created_at"),
+            edited_at=_moment(payload, "edited_at"),
             in_conflict=view.in_conflict,
-            clock=view.clock,
+            seen=view.siblings,
         )
 
 
@@ -237,10 +250,10 @@ class Tags(Collection[Tag]):
             id=view.key.item_id,
             name=_text(payload, "name"),
             entry_id=_text(payload, "entry_id") or None,
-            created_at=_whole(payload, "created_at"),
-            edited_at=_whole(payload, "edited_at"),
+            created_at=_moment(payload, "created_at"),
+            edited_at=_moment(payload, "edited_at"),
             in_conflict=view.in_conflict,
-            clock=view.clock,
+            seen=view.siblings,
         )
 
 
@@ -258,9 +271,10 @@ def _text(payload: Payload, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _whole(payload: Payload, name: str) -> int:
+def _moment(payload: Payload, name: str) -> int:
+    """Unix seconds that a calendar can show; 0 for anything else."""
     value = payload.get(name)
-    return value if type(value) is int else 0
+    return value if type(value) is int and value in _CALENDAR else 0
 
 
 def _day(payload: Payload, created_at: int) -> date:

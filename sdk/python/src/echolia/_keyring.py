@@ -36,12 +36,12 @@ class Keyring:
     server: str
     signing: RsaKey
     wrapping: RsaKey
-    store_key: bytes
-    key_epochs: Mapping[int, bytes] = field(default_factory=dict)
+    store_key: bytes = field(repr=False)
+    key_epochs: Mapping[int, bytes] = field(default_factory=dict, repr=False)
     user_id: str | None = None
     device_id: str | None = None
     device_name: str = ""
-    joining: Mapping[str, str] | None = None
+    joining: Mapping[str, str] | None = field(default=None, repr=False)
 
     @classmethod
     def generate(cls, server: str, device_name: str) -> Keyring:
@@ -96,10 +96,11 @@ class KeyringFile:
     @classmethod
     def create(cls, path: Path, keyring: Keyring, passphrase: str) -> KeyringFile:
         """The file exists afterwards; AlreadySetUp if it did before."""
-        if path.exists():
-            raise AlreadySetUp("this folder already holds the keys of a device")
         file = cls(path, _Lock.fresh(passphrase))
-        file.save(keyring)
+        try:
+            write_private(path, file._closed(keyring), is_new=True)
+        except FileExistsError:
+            raise AlreadySetUp("this folder already holds the keys of a device") from None
         return file
 
     @classmethod
@@ -123,9 +124,11 @@ class KeyringFile:
             return False
 
     def save(self, keyring: Keyring) -> None:
+        write_private(self.path, self._closed(keyring))
+
+    def _closed(self, keyring: Keyring) -> bytes:
         body = json.dumps(keyring.to_json()).encode()
-        outer = self._lock.close(body)
-        write_private(self.path, json.dumps(outer, indent=1).encode() + b"\n")
+        return json.dumps(self._lock.close(body), indent=1).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ class _Lock:
     """The key that a passphrase and a salt make, or no key at all."""
 
     salt: bytes | None
-    key: bytes
+    key: bytes = field(repr=False)
 
     @classmethod
     def fresh(cls, passphrase: str) -> _Lock:

@@ -16,6 +16,7 @@ _FIELD = re.compile(r"([A-Za-z_][\w-]*)[ \t]*[:=][ \t]*(.*)")
 _DATE_FIELDS = ("created", "created_at", "date", "day")
 _DATE_IN_NAME = re.compile(r"(?<!\d)(\d{4})[-_. ]?(\d{2})[-_. ]?(\d{2})(?!\d)")
 _DATE_FORMS = ("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%B %d, %Y", "%d %B %Y", "%b %d, %Y", "%d %b %Y")
+_EXPORTED = re.compile(r"---\nid: ([0-9a-f-]{36})\ncreated: [^\n]+\n(?:title: [^\n]*\n)?---\n\Z")
 _BOM = "\ufeff"
 
 
@@ -139,6 +140,12 @@ def new_front_matter(item_id: str, created_at: int, title: str | None) -> str:
     moment = datetime.fromtimestamp(created_at).astimezone().isoformat()
     name = "" if not title else f"title: {' '.join(title.split())}\n"
     return f"---\nid: {item_id}\ncreated: {moment}\n{name}---\n"
+
+
+def exported_id(front_matter: str) -> str | None:
+    """The id in a head that `new_front_matter` made; None for any other."""
+    match = _EXPORTED.match(front_matter)
+    return match and match[1]
 
 
 def slug(title: str) -> str:

@@ -66,10 +66,14 @@ def keep_both(siblings: Sequence[Sibling]) -> Payload:
     merged: dict[str, Any] = {}
     for one in reversed(siblings):
         merged.update(one.payload)
-    for name, joint in (("text", MARK), ("name", " / ")):
-        texts = [str(one.payload[name]) for one in siblings if one.payload.get(name)]
+    for name, joint in (("text", MARK), ("title", " / "), ("name", " / ")):
+        values = (one.payload.get(name) for one in siblings)
+        texts = [value for value in values if isinstance(value, str) and value]
         if texts:
             merged[name] = joint.join(_blocks(texts, joint))
+    listed = [ids for one in siblings if isinstance(ids := one.payload.get("entry_ids"), list)]
+    if listed:
+        merged["entry_ids"] = list(dict.fromkeys(str(one) for ids in listed for one in ids))
     created = [one.payload.get("created_at") for one in siblings]
     whole = [moment for moment in created if type(moment) is int]
     if whole:

@@ -6,7 +6,7 @@ import hmac
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -42,7 +42,7 @@ class Invitation:
 
     origin: str
     pairing_id: str
-    secret: bytes
+    secret: bytes = field(repr=False)
     existing_thumbprint: bytes
     commitment: bytes
 
@@ -81,7 +81,7 @@ class Invitation:
 class Transcript:
     """Everything both devices must agree on before the code is compared."""
 
-    secret: bytes
+    secret: bytes = field(repr=False)
     origin: str
     pairing_id: bytes
     existing_thumbprint: bytes
@@ -119,8 +119,8 @@ class Agreement:
     """What holds once the existing device has shown its nonce: T2, wrap key, six digits."""
 
     transcript: bytes
-    wrap_key: bytes
-    code: str
+    wrap_key: bytes = field(repr=False)
+    code: str = field(repr=False)
 
     def approval_statement(self, wrapped_cek: bytes, ciphertext: bytes) -> bytes:
         """What the existing device signs over the whole parcel."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,21 +20,34 @@ def encode(payload: Payload) -> bytes:
     try:
         text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode()
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise PayloadInvalid("this text has characters that UTF-8 cannot carry") from error
 
 
 def decode(collection: str, data: bytes) -> Payload:
     """The payload, unknown members kept; CannotOpen for another kind or a newer format."""
     try:
-        payload = json.loads(data)
-    except (ValueError, RecursionError):
+        payload = json.loads(data.decode(), parse_constant=_refuse, parse_float=_finite)
+        if b"\\u" in data:
+            encode(payload)  # an escape may stand for half a character, which no text can hold
+    except (ValueError, RecursionError, PayloadInvalid):
         raise CannotOpen("schema") from None
     if not isinstance(payload, dict) or payload.get("v") != FORMAT:
         raise CannotOpen("schema")
     if payload.get("kind") != KINDS[collection]:
         raise CannotOpen("schema")
     return payload
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError("not a number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("beyond every number")
+    return number
 
 
 def tombstone(collection: str, deleted_at: int) -> Payload:

@@ -7,13 +7,14 @@ never kept.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from ._answers import Answer
 from ._calls import Call
 from ._canonical import is_id
 from ._errors import AnswerInvalid, Refused
-from ._push import Limits, Progress, Steps
+from ._limits import known_limits, learn_limits
+from ._push import Progress, Steps
 from ._report import SyncReport
 from ._vault import Vault
 from ._versions import COLLECTIONS, ItemKey, Kind, Version
@@ -21,44 +22,59 @@ from ._view import Applied
 
 RECHECK = "recheck"
 _RESETS = ("epoch_changed", "cursor_expired", "cursor_ahead")
-# A server that forgot an account must not make the client forget it too: beyond this many
-# items *and* half of all, "expired" is not believed.
+_MAX_RESETS = 3
+# A server that forgot an account must not make the client forget it too. "Expired" is not
+# believed beyond this many items *and* half of all, nor by a device that by its own clock was
+# here less than the 90 days ago for which every server keeps deletions.
 _MAX_UNDOUBTED_DROPS = 100
+_KEPT_SECONDS = 90 * 86_400
 
 
 class Pull:
     def __init__(
-        self, vault: Vault, report: SyncReport, applied: Applied, *, progress: Progress
+        self,
+        vault: Vault,
+        report: SyncReport,
+        applied: Applied,
+        *,
+        progress: Progress,
+        now: Callable[[], float],
     ) -> None:
         self._vault = vault
         self._store = vault.store
         self._report = report
         self._applied = applied
         self._progress = progress
-        self._limit = Limits.load(self._store.meta("limits")).max_pull_limit
+        self._now = now
+        self._has_asked_limits = False
+        self._resets = 0
 
     def run(self) -> Steps:
         """Everything the server has is in the view, set aside, or known to be older."""
-        while True:
-            answer = yield from self._ask()
-            if answer is not None and not self._take_page(answer):
-                break
-        self._finish_reset()
+        more = True
+        while more:
+            cursor = self._store.meta("cursor")
+            answer = yield from self._ask(cursor)
+            more = answer is None or self._take_page(cursor, answer)
 
     def begin_recheck(self) -> None:
         """The next `run` asks from the start, to see what the server truly holds."""
         self._begin(RECHECK, None)
 
-    def _ask(self) -> Generator[Call, Answer, Answer | None]:
-        """One page, or None when the server wants the client to begin anew."""
-        cursor = self._store.meta("cursor")
-        params: dict[str, str | int] = {"limit": self._limit}
+    def _ask(self, cursor: bytes | None) -> Generator[Call, Answer, Answer | None]:
+        """The page behind `cursor`, or None when it has to be asked for in another way."""
+        params: dict[str, str | int] = {"limit": known_limits(self._store).max_pull_limit}
         if cursor is not None:
             params["cursor"] = cursor.decode()
         try:
             return (yield Call("GET", "/sync/pull", params=params))
         except Refused as refusal:
-            if cursor is None:
+            if _may_be_a_limit(refusal) and not self._has_asked_limits:
+                # It takes less at once than it used to.
+                self._has_asked_limits = True
+                yield from learn_limits(self._store)
+                return None
+            if cursor is None or self._resets == _MAX_RESETS:
                 raise
             if refusal.code == "reset_required":
                 reason = str(refusal.extras.get("reason"))
@@ -71,6 +87,7 @@ class Pull:
             raise
 
     def _begin(self, reason: str, cursor: bytes | None) -> None:
+        self._resets += 1
         with self._store.transaction():
             self._store.doubt_held()
             self._store.set_meta("reset", reason.encode())
@@ -78,18 +95,24 @@ class Pull:
                 self._store.set_meta("reset_from", cursor)
             self._store.set_meta("cursor", None)
 
-    def _take_page(self, answer: Answer) -> bool:
+    def _take_page(self, asked: bytes | None, answer: Answer) -> bool:
         """Whether there is more to fetch."""
         changes = list(answer.objects("changes"))
         cursor, more = answer.text("cursor").encode(), answer.flag("has_more")
-        if more and (not changes or cursor == self._store.meta("cursor")):
+        if more and (not changes or cursor == asked):
             raise AnswerInvalid("the server promises more but gives nothing")
         with self._store.transaction():
+            if self._store.meta("cursor") != asked:
+                # Another process of this device went on, or began anew. To store this page's
+                # cursor could skip what that one still has to ask for.
+                return True
             for change in changes:
                 key = _key(change)
                 versions = [Version.read(key, one) for one in change.objects("versions")]
                 self._vault.apply(key, versions, self._applied)
             self._store.set_meta("cursor", cursor)
+            if not more:
+                self._finish_reset()
         self._report.pulled += len(changes)
         if changes:
             self._progress("pull", self._report.pulled, self._report.pulled + int(more))
@@ -101,17 +124,19 @@ class Pull:
         reason = (self._store.meta("reset") or b"").decode()
         if not reason:
             return
-        with self._store.transaction():
-            if reason == "cursor_expired" and self._may_drop():
-                self._drop_lacking()
-            elif reason == RECHECK:
-                self._offer_absent()
-            else:
-                self._offer_lacking()
-            self._store.set_meta("reset", None)
+        if reason == "cursor_expired" and self._may_drop():
+            self._drop_lacking()
+        elif reason == RECHECK:
+            self._offer_absent()
+        else:
+            self._offer_lacking()
+        self._store.set_meta("reset", None)
         self._report.reset = reason
 
     def _may_drop(self) -> bool:
+        synced_at = int(self._store.meta("synced_at") or self._now())
+        if self._now() - synced_at < _KEPT_SECONDS:
+            return False
         gone = sum(1 for version, was_held in self._store.lacking() if was_held)
         live = sum(self._store.count_items(collection) for collection in COLLECTIONS)
         return gone <= _MAX_UNDOUBTED_DROPS or gone * 2 <= live
@@ -133,6 +158,10 @@ class Pull:
             stored = self._store.versions_of(version.key)
             if not any(one.held for one in stored):
                 self._store.enqueue(version, Kind.ABSENT)
+
+
+def _may_be_a_limit(refusal: Refused) -> bool:
+    return refusal.status == 422 and refusal.code != "cursor_invalid"
 
 
 def _key(change: Answer) -> ItemKey:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from ._answers import Answer
 from ._calls import Call
 from ._errors import AnswerInvalid, EntitlementRequired, MassDelete, QuotaExceeded, Refused
+from ._limits import known_limits, learn_limits
 from ._report import HeldBack, SyncReport
 from ._vault import Vault
 from ._versions import ItemKey, Kind, Queued, Version
@@ -20,28 +19,6 @@ Progress = Callable[[str, int, int], None]
 # What a change weighs beside its payload, rounded up: names, clock and punctuation.
 _CHANGE_BYTES = 400
 _CLOCK_ENTRY_BYTES = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the server takes in one push; the protocol's defaults until it says otherwise."""
-
-    max_push_changes: int = 500
-    max_push_bytes: int = 8 * 1024 * 1024
-    max_item_bytes: int = 1024 * 1024
-    max_pull_limit: int = 500
-
-    @classmethod
-    def read(cls, answer: Answer) -> Limits:
-        names = asdict(cls())
-        return cls(**{name: max(1, answer.number(name)) for name in names if answer.has(name)})
-
-    @classmethod
-    def load(cls, stored: bytes | None) -> Limits:
-        return cls(**json.loads(stored)) if stored else cls()
-
-    def dump(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
 
 
 class Push:
@@ -60,9 +37,9 @@ class Push:
         self._store = vault.store
         self._report = report
         self._applied = applied
-        self._confirmed = confirm_deletes
+        self._confirmed = confirm_deletes or 0
         self._progress = progress
-        self._limits = Limits.load(self._store.meta("limits"))
+        self._limits = known_limits(self._store)
         self._most = self._limits.max_push_changes
         self._without_deletes = False
         self._deletes_only = False
@@ -129,15 +106,14 @@ class Push:
     ) -> Generator[Call, Answer, bool]:
         """Whether the batch as a whole was refused, and has to be composed anew."""
         with self._store.transaction():
+            if not all(self._store.is_queued(one.position) for one in batch):
+                return True  # another process of this device has replaced or sent some of it
             self._store.mark_sent(one.position for one in batch)
+        body = self._body(batch, confirmed)
         try:
-            answer = yield Call("POST", "/sync/push", self._body(batch, confirmed))
+            answer = yield Call("POST", "/sync/push", body)
         except MassDelete as refusal:
-            if confirmed is None and refusal.deletes <= (self._confirmed or 0):
-                return (yield from self._send(batch, refusal.deletes))
-            self._report.mass_delete = refusal
-            self._without_deletes = True
-            return True
+            return (yield from self._on_mass_delete(batch, confirmed, refusal))
         except QuotaExceeded as refusal:
             self._on_quota(batch, refusal)
             return True
@@ -147,7 +123,11 @@ class Push:
             self.stopped = True
             return True
         except Refused as refusal:
+            if refusal.code == "reset_not_needed" and "reset_from" in body:
+                self._give_up_reset(batch)
+                return True
             return (yield from self._on_refusal(batch, refusal))
+        self._confirmed -= confirmed or 0
         self._settle_all(batch, answer)
         self._report.pushed += len(batch)
         self._progress(
@@ -185,16 +165,22 @@ class Push:
             self._most = len(batch) // 2
             yield from self.learn_limits()
             return True
-        if refusal.code == "reset_not_needed":
-            self._give_up_reset(batch)
-            return True
         raise refusal
+
+    def _on_mass_delete(
+        self, batch: list[Queued], confirmed: int | None, refusal: MassDelete
+    ) -> Generator[Call, Answer, bool]:
+        if not any(one.version.is_deleted for one in batch):
+            raise refusal  # leaving out deletions would change nothing
+        if confirmed is None and 0 < refusal.deletes <= self._confirmed:
+            return (yield from self._send(batch, refusal.deletes))
+        self._report.mass_delete = refusal
+        self._without_deletes = True
+        return True
 
     def learn_limits(self) -> Steps:
         """The server's own numbers are in the store afterwards."""
-        status = yield Call("GET", "/sync/status")
-        self._limits = Limits.read(status.object("limits"))
-        self._store.set_meta("limits", self._limits.dump())
+        self._limits = yield from learn_limits(self._store)
         self._most = min(self._most, self._limits.max_push_changes)
 
     def _hold(self, batch: list[Queued], code: str) -> None:
@@ -253,6 +239,11 @@ class Push:
     def _on_rejected(self, queued: Queued, code: str) -> None:
         if code == "stale_key_epoch" and queued.version.key_epoch < self._vault.newest_epoch:
             self._vault.make_anew(queued.version.key)
+            return
+        newest = self._store.queued_of(queued.version.key)[-1:]
+        if code == "too_large" and newest and newest[0].position != queued.position:
+            # Nobody holds it, and a later edit has taken its place: that one may go now.
+            self._store.dequeue(queued.position)
             return
         self._store.block(queued.position, code)
 

@@ -28,6 +28,7 @@ class SyncReport:
     older_than_known: int = 0
     dropped: int = 0
     pending: int = 0
+    pending_deletes: int = 0
     held_back: list[HeldBack] = field(default_factory=list)
     reset: str | None = None
     mass_delete: MassDelete | None = None

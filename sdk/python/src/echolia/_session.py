@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, field
 
 from ._answers import Answer
 from ._canonical import lp
+from ._errors import AnswerInvalid
+
+# What may stand behind "Bearer" (RFC 6750 section 2.1); more would not fit into a header.
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,8192}=*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +20,16 @@ class Session:
 
     user_id: str
     device_id: str
-    access_token: str
-    refresh_token: str
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
 
     @classmethod
     def read(cls, answer: Answer) -> Session:
         return cls(
             user_id=answer.id("user_id"),
             device_id=answer.id("device_id"),
-            access_token=answer.text("access_token"),
-            refresh_token=answer.text("refresh_token"),
+            access_token=_token(answer, "access_token"),
+            refresh_token=_token(answer, "refresh_token"),
         )
 
     @classmethod
@@ -33,6 +38,13 @@ class Session:
 
     def to_bytes(self) -> bytes:
         return json.dumps(asdict(self)).encode()
+
+
+def _token(answer: Answer, name: str) -> str:
+    token = answer.text(name)
+    if not _TOKEN.match(token):
+        raise AnswerInvalid(f"the server's answer has a bad {name}")
+    return token
 
 
 def signed_statement(purpose: str, origin: str, challenge: bytes, thumbprint: bytes) -> bytes:

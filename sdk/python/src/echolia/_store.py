@@ -28,6 +28,26 @@ from ._rows import (
 from ._versions import ItemKey, Kind, Queued, Stored, Version
 
 
+class _Connection(sqlite3.Connection):
+    """Speaks of a full disk or a lock held for long as a StoreError."""
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        with _in_our_words():
+            return super().execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+        with _in_our_words():
+            return super().executemany(*arguments)
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"the local store does not answer ({error})") from error
+
+
 class Store:
     """The only writer of SQL in this library. Thread-bound, as its connection is."""
 
@@ -35,7 +55,7 @@ class Store:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             os.chmod(path, 0o600)
-            self._db = sqlite3.connect(path, timeout=15, isolation_level=None)
+            self._db = sqlite3.connect(path, timeout=15, isolation_level=None, factory=_Connection)
             self._db.executescript(
                 "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL;"
                 "PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;"
@@ -68,14 +88,15 @@ class Store:
         self._depth += 1
         try:
             yield
-        except BaseException:
-            self._depth -= 1
             if outermost:
+                self._db.execute("COMMIT")
+        except BaseException:
+            # A full disk makes SQLite roll back by itself.
+            if outermost and self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-        self._depth -= 1
-        if outermost:
-            self._db.execute("COMMIT")
+        finally:
+            self._depth -= 1
 
     # -- where sync stands
 
@@ -186,6 +207,9 @@ class Store:
         )
         return [read_queued(row) for row in rows.fetchall()]
 
+    def is_queued(self, position: int) -> bool:
+        return bool(self._count("SELECT COUNT(*) FROM outbox WHERE position = ?", position))
+
     def mark_sent(self, positions: Iterable[int]) -> None:
         """On disk before the bytes leave: from here on the server may have them."""
         self._db.executemany(
@@ -269,5 +293,5 @@ class Store:
             item_values(key),
         ).fetchall()
 
-    def _count(self, sql: str, *values: str) -> int:
+    def _count(self, sql: str, *values: str | int) -> int:
         return int(self._db.execute(sql, values).fetchone()[0])

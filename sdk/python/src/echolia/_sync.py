@@ -13,8 +13,9 @@ from collections.abc import Callable
 
 from ._calls import Exchange
 from ._canonical import sha256
+from ._limits import are_known
 from ._pull import Pull
-from ._push import Limits, Progress, Push
+from ._push import Progress, Push
 from ._report import SyncReport
 from ._vault import Vault
 from ._versions import ItemKey, Kind, Queued
@@ -54,9 +55,9 @@ class SyncEngine:
         push = Push(
             self._vault, report, applied, confirm_deletes=confirm_deletes, progress=progress
         )
-        pull = Pull(self._vault, report, applied, progress=progress)
+        pull = Pull(self._vault, report, applied, progress=progress, now=self._now)
         self._vault.retry_aside()
-        if self._store.meta("limits") is None or self._is_any_too_large():
+        if not are_known(self._store) or self._is_any_too_large():
             yield from push.learn_limits()
         push.prepare()
         if self._store.meta("reset") is None:
@@ -151,10 +152,12 @@ class SyncEngine:
             due_at = self._now() + random.uniform(*wait)  # noqa: S311 - spreads load, no secret
             self._store.plan_merge(key, siblings, due_at)
             return wait[1] == 0
-        return planned[1] <= self._now()
+        # A clock that was far ahead when the wait was drawn must not make it last for years.
+        return planned[1] <= self._now() or planned[1] > self._now() + wait[1]
 
     def _summarise(self, report: SyncReport, applied: Applied, push: Push) -> None:
         report.pending = self._store.count_queued()
+        report.pending_deletes = self._store.count_queued_deletes()
         report.held_back = push.held_back()
         report.unopenable = len(self._store.aside())
         report.older_than_known = applied.older
@@ -164,6 +167,3 @@ class SyncEngine:
             if (view := self._vault.view(key)) is not None and view.in_conflict
         )
         self._store.set_meta("synced_at", str(int(self._now())).encode())
-
-
-__all__ = ["Limits", "SyncEngine", "SyncReport"]

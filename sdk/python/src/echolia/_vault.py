@@ -22,6 +22,8 @@ from ._store import Store
 from ._versions import ItemKey, Kind, Queued, Stored, Version
 from ._view import Applied, View
 
+_MOST_EDITS = 2**52
+
 
 class Vault:
     """Opens, seals and merges. `now` gives Unix seconds for `edited_at`, nothing more."""
@@ -74,22 +76,25 @@ class Vault:
 
     # -- writing
 
-    def put(self, key: ItemKey, payload: Payload, *, seen: VectorClock | None = None) -> Version:
-        """The item holds `payload`, sealed and queued, in place of all versions `seen` covers.
+    def put(self, key: ItemKey, payload: Payload, *, seen: Sequence[Sibling]) -> Version:
+        """The item holds `payload`, sealed and queued, in place of the versions in `seen`.
 
-        What arrived while the edit was being written (not covered by `seen`) is merged in, so
-        that nothing is replaced that the writer had not before them. None: all was seen.
+        What arrived while the edit was being written is merged in, so that nothing is replaced
+        that the writer had not before them.
         """
         own = {name: value for name, value in payload.items() if name != "merged"}
-        content = Sibling(VectorClock(), False, own)
-        with self.store.transaction():
-            view = self.view(key) if seen is not None else None
-            unseen = [] if view is None or seen is None else view.unseen_by(seen)
-            return self._write(key, merge([content, *unseen], self._policy), Kind.EDIT)
+        return self._replace(key, Sibling(VectorClock(), False, own), seen)
 
-    def delete(self, key: ItemKey) -> Version:
+    def delete(self, key: ItemKey, *, seen: Sequence[Sibling]) -> Version:
+        """A tombstone in place of the versions in `seen`; an edit not among them outlives it."""
         payload = tombstone(key.collection, int(self._now()))
-        return self._write(key, Sibling(VectorClock(), True, payload), Kind.EDIT)
+        return self._replace(key, Sibling(VectorClock(), True, payload), seen)
+
+    def _replace(self, key: ItemKey, content: Sibling, seen: Sequence[Sibling]) -> Version:
+        with self.store.transaction():
+            view = self.view(key)
+            unseen = [] if view is None else view.unseen_by(seen)
+            return self._write(key, merge([content, *unseen], self._policy), Kind.EDIT)
 
     def merge_siblings(self, key: ItemKey) -> None:
         """One version with what the siblings hold, marked as made by a machine."""
@@ -163,7 +168,10 @@ class Vault:
             *(one.version for one in queued if one is not unsent),
             *self.store.aside_of(key),
         ]
-        highest = max((one.clock.counter(self.device_id) for one in others), default=0)
+        counters = (one.clock.counter(self.device_id) for one in others)
+        # No device writes that often. The clock of a version that does not open may be made up,
+        # and following one to the end of all counters would leave none for the next edit.
+        highest = max((count for count in counters if count < _MOST_EDITS), default=0)
         issued = self.store.issued(key)
         if kept > highest and kept == issued:
             return kept
@@ -228,6 +236,9 @@ class Vault:
                 self.store.drop(one.version)
         applied.new += 1
         self.store.keep(version, held=True)
+        for aside in self.store.aside_of(version.key):
+            if version.clock.dominates(aside.clock):
+                self.store.take_back(aside)
 
     def acknowledge(self, queued: Queued) -> None:
         """The server holds it: out of the outbox, and surely in the view."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ._clocks import VectorClock, merge_clocks
 from ._merge import Sibling, significant
 from ._versions import ItemKey
 
@@ -26,13 +26,16 @@ class View:
         """Whether more than one version has something of its own to say."""
         return len(significant(self.siblings)) > 1
 
-    @property
-    def clock(self) -> VectorClock:
-        """Covers every version that this view shows."""
-        return merge_clocks(one.clock for one in self.siblings)
+    def unseen_by(self, seen: Sequence[Sibling]) -> list[Sibling]:
+        """What is shown now and was not in sight of whoever had `seen` before them.
 
-    def unseen_by(self, clock: VectorClock) -> list[Sibling]:
-        return [one for one in self.siblings if not clock.covers(one.clock)]
+        A clock alone does not tell: an edit that replaces one that was never sent keeps it.
+        """
+        return [
+            one
+            for one in self.siblings
+            if one not in seen and not any(other.clock.dominates(one.clock) for other in seen)
+        ]
 
     @property
     def outlived_delete(self) -> bool:

@@ -6,14 +6,17 @@ import sys
 from argparse import Namespace
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import urlsplit
 
 from .._client import PAIRING_SECONDS, Client, Join
-from .._errors import AmbiguousId, ItemNotFound, WrongCode
+from .._errors import AmbiguousId, ItemNotFound, PairingForged, WrongCode
+from .._pairing import Invitation
 from .._report import SyncReport
 from ._output import Output, printable, when
 from ._secrets import passphrase_to_create
 
 INCOMPLETE = 7
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ADVICE = {
     "quota_exceeded": "the account's storage is full",
     "too_large": "too large for this server",
@@ -27,6 +30,7 @@ _ADVICE = {
 
 def init(args: Namespace, output: Output) -> int:
     passphrase = passphrase_to_create(args, output)
+    _warn_of_plain_http(args.server, output)
     with Client.create(
         args.home, server=args.server, passphrase=passphrase, device_name=args.name
     ) as client:
@@ -56,7 +60,7 @@ def invite(client: Client, args: Namespace, output: Output) -> int:
                 break
             except WrongCode as error:
                 output.note(str(error))
-    except (KeyboardInterrupt, EOFError):
+    except (KeyboardInterrupt, EOFError, PairingForged):
         invitation.cancel()
         raise
     output.result({"paired": True}, "paired: the new device now has the journal's keys")
@@ -73,7 +77,10 @@ def _ask_code() -> str:
 
 def join(args: Namespace, output: Output) -> int:
     link = sys.stdin.readline() if args.join == "-" else args.join
+    origin = Invitation.parse(link).origin
     passphrase = passphrase_to_create(args, output)
+    output.note(f"joining an account on {origin}")
+    _warn_of_plain_http(origin, output)
     with Join(args.home, link, passphrase=passphrase, device_name=args.name) as joining:
         code = joining.show_code(PAIRING_SECONDS)
         if output.for_scripts:
@@ -87,6 +94,14 @@ def join(args: Namespace, output: Output) -> int:
     value = {"paired": True, "device_id": status.device_id, "items": status.items}
     output.result(value, f'paired: this device is "{status.device_name}"')
     return 0 if report.complete else INCOMPLETE
+
+
+def _warn_of_plain_http(server: str, output: Output) -> None:
+    parts = urlsplit(server)
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        output.note(
+            "warning: no TLS: texts are sealed, but the network between sees who syncs and when"
+        )
 
 
 def sync(client: Client, args: Namespace, output: Output) -> int:
@@ -104,10 +119,12 @@ def _explain(report: SyncReport, output: Output) -> None:
     if len(report.held_back) > 10:
         output.note(f"… and {len(report.held_back) - 10} more")
     if report.mass_delete is not None:
-        count = report.mass_delete.deletes
+        count = report.pending_deletes
         output.note(f"to delete {count} items: echolia sync --confirm-deletes {count}")
     if report.conflicts:
         output.note(f"{report.conflicts} written on several devices at once; all texts are kept")
+    if report.dropped:
+        output.note(f"{report.dropped} went that other devices deleted long ago")
     if report.unopenable:
         output.note(f"{report.unopenable} versions from the server cannot be opened; set aside")
     if report.older_than_known:
@@ -127,7 +144,7 @@ def _as_json(report: SyncReport) -> dict[str, Any]:
         "dropped": report.dropped,
         "reset": report.reset,
         "held_back": [{"id": one.key.item_id, "code": one.code} for one in report.held_back],
-        "mass_delete": report.mass_delete and report.mass_delete.deletes,
+        "mass_delete": report.mass_delete and report.pending_deletes,
     }
 
 
@@ -157,7 +174,7 @@ def devices(client: Client, args: Namespace, output: Output) -> int:
             device.id[:8],
             "this one" if device.is_current else device.status,
             device.platform,
-            printable(device.name or "(name not readable)"),
+            device.name or "(name not readable)",
         ]
         for device in found
     ]
@@ -166,12 +183,16 @@ def devices(client: Client, args: Namespace, output: Output) -> int:
 
 
 def revoke(client: Client, args: Namespace, output: Output) -> int:
+    if not args.id:
+        raise ItemNotFound("no device has this id")
     matches = [one for one in client.devices() if one.id.startswith(args.id.lower())]
     if not matches:
         raise ItemNotFound("no device has this id")
     if len(matches) > 1:
         raise AmbiguousId(f"{len(matches)} devices begin with this id: give more of it")
     device = matches[0]
+    if device.is_current and args.id.lower() != device.id:
+        raise ItemNotFound(f"this is the device you are at; to lock it out: revoke {device.id}")
     client.revoke(device.id)
     output.result(
         {"device_id": device.id, "revoked": True},

@@ -10,13 +10,14 @@ from .._client import Client
 from .._folders import export_folder, import_folder
 from .._journal import Entry
 from ._editor import text_from
-from ._output import Output, printable, when
+from ._output import Output, when
 
 SHORT = 8
 
 
 def write(client: Client, args: Namespace, output: Output) -> int:
-    entry = client.entries.add(text_from(args.text), title=args.title)
+    with text_from(args.text) as text:
+        entry = client.entries.add(text, title=args.title)
     output.result(as_json(entry), f"written {entry.id[:SHORT]}")
     return 0
 
@@ -28,8 +29,7 @@ def list_entries(client: Client, args: Namespace, output: Output) -> int:
         output.result([as_json(entry) for entry in shown], "")
         return 0
     rows = [
-        [entry.id[:SHORT], entry.day.isoformat(), printable(entry.title) + _marks(entry)]
-        for entry in shown
+        [entry.id[:SHORT], entry.day.isoformat(), entry.title + _marks(entry)] for entry in shown
     ]
     output.table(["id", "day", "title"], rows)
     return 0
@@ -37,28 +37,27 @@ def list_entries(client: Client, args: Namespace, output: Output) -> int:
 
 def show(client: Client, args: Namespace, output: Output) -> int:
     entry = client.entries.get(args.id)
-    if output.for_scripts:
-        output.result(as_json(entry), entry.text)
-        return 0
-    output.note(f"{entry.id}  {when(entry.created_at)}{_marks(entry)}")
-    output.line(entry.text.removesuffix("\n"))
+    if not output.for_scripts:
+        output.note(f"{entry.id}  {when(entry.created_at)}{_marks(entry)}")
+    text = entry.text if output.for_scripts else entry.text.removesuffix("\n")
+    output.result(as_json(entry), text)
     return 0
 
 
 def edit(client: Client, args: Namespace, output: Output) -> int:
     entry = client.entries.get(args.id)
-    text = text_from(args.text, entry.text)
-    if text == entry.text and not entry.in_conflict:
-        output.result(as_json(entry), "unchanged")
-        return 0
-    entry = client.entries.edit(entry, text)
+    with text_from(args.text, entry.text) as text:
+        if text == entry.text and not entry.in_conflict:
+            output.result(as_json(entry), "unchanged")
+            return 0
+        entry = client.entries.edit(entry, text)
     output.result(as_json(entry), f"edited {entry.id[:SHORT]}")
     return 0
 
 
 def delete(client: Client, args: Namespace, output: Output) -> int:
     entry = client.entries.get(args.id)
-    client.entries.delete(entry.id)
+    client.entries.delete(entry)
     output.result({"id": entry.id, "deleted": True}, f"deleted {entry.id[:SHORT]}")
     return 0
 
@@ -67,7 +66,7 @@ def import_command(client: Client, args: Namespace, output: Output) -> int:
     with output.progress() as progress:
         report = import_folder(client, Path(args.folder), progress)
     for path, reason in report.skipped:
-        output.note(f"skipped {printable(path)}: {reason}")
+        output.note(f"skipped {path}: {reason}")
     value = {
         "added": report.added,
         "updated": report.updated,

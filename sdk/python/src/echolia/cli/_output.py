@@ -13,6 +13,7 @@ from typing import Any
 from .._push import Progress
 from .._sync import silent
 
+_NOTE_LENGTH = 500
 _STAGES = {"push": "Sending", "pull": "Fetching", "import": "Importing", "export": "Exporting"}
 
 
@@ -26,6 +27,7 @@ class Output:
 
     def result(self, value: Any, text: str) -> None:
         """`value` for scripts that asked for JSON, `text` for everybody else."""
+        text = text if self.for_scripts or not sys.stdout.isatty() else shown(text)
         print(json.dumps(value, ensure_ascii=False) if self.as_json else text, flush=True)
 
     def line(self, text: str) -> None:
@@ -33,13 +35,14 @@ class Output:
         print(text, flush=True)
 
     def note(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        """One line for people. It may quote a server, so it is made harmless and kept short."""
+        print(printable(text[:_NOTE_LENGTH]), file=sys.stderr, flush=True)
 
     def table(self, columns: list[str], rows: list[list[str]]) -> None:
         """Columns that fit the terminal; tab-separated lines in a pipe."""
         if not self._rich:
             for row in rows:
-                print("\t".join(row))
+                print("\t".join(map(printable, row)))
             return
         from rich.console import Console
         from rich.table import Table
@@ -49,7 +52,7 @@ class Output:
         for name in columns:
             table.add_column(name, no_wrap=name != columns[-1], overflow="ellipsis")
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Text(printable(cell)) for cell in row))
         Console().print(table)
 
     def qr(self, link: str) -> None:
@@ -89,6 +92,11 @@ def when(moment: int | None) -> str:
     if moment is None:
         return "-"
     return datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M")  # noqa: DTZ006 - for people
+
+
+def shown(text: str) -> str:
+    """A text for a terminal: printable, with its lines and tabs."""
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
 def printable(text: str) -> str:

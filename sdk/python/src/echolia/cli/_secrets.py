@@ -12,6 +12,7 @@ from .._client import Client
 from .._errors import KeyringError
 from ._output import Output
 
+VARIABLE = "ECHOLIA_PASSPHRASE"
 _WARNING = "warning: no passphrase: whoever can read the files of this device can read the journal"
 
 
@@ -47,4 +48,4 @@ def _given(args: Namespace) -> str | None:
             return Path(args.passphrase_file).read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError):
             raise KeyringError("the passphrase file cannot be read") from None
-    return os.environ.get("ECHOLIA_PASSPHRASE")
+    return os.environ.get(VARIABLE)

@@ -1,6 +1,8 @@
 """Reading a request's body: capped while it arrives, typed, parsed strictly, validated."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -13,6 +15,8 @@ from app.http.validation import faults_of, names_in
 Model = TypeVar("Model", bound=BaseModel)
 
 AUTH_BODY_BYTES = 16 * 1024
+LINGER_TIMES = 3
+LINGER_SECONDS = 5
 INLINE_BYTES = 192 * 1024
 """Up to here a body is parsed where it is (well under a millisecond); above, on a thread."""
 
@@ -63,20 +67,36 @@ def _check_media_type(request: Request) -> None:
 
 
 async def read_capped(request: Request, max_bytes: int) -> bytes:
-    """The whole body. Raises TooLarge as soon as more than `max_bytes` are announced or arrive."""
+    """The whole body. Raises TooLarge when more than `max_bytes` are announced or arrive; nothing
+    beyond them is kept."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > max_bytes:
+        if int(announced[:20]) <= max_bytes * LINGER_TIMES and "expect" not in request.headers:
+            await _discard(request.stream(), max_bytes * LINGER_TIMES)
         raise _too_large(max_bytes)
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
+    stream = request.stream()
+    async for chunk in stream:
         size += len(chunk)
         if size > max_bytes:
+            await _discard(stream, max_bytes * LINGER_TIMES - size)
             raise _too_large(max_bytes)
         chunks.append(chunk)
     if announced.isdecimal() and size != int(announced[:20]):
         raise Malformed("The body is shorter than announced.")
     return b"".join(chunks)
+
+
+async def _discard(stream: AsyncIterator[bytes], most_bytes: int) -> None:
+    """Read on for a while and keep nothing: to close on a client that is still sending resets the
+    connection, and the refusal is lost with it (RFC 9112 section 9.6)."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            async for chunk in stream:
+                most_bytes -= len(chunk)
+                if most_bytes <= 0:
+                    return
 
 
 def _too_large(max_bytes: int) -> TooLarge:

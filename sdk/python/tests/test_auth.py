@@ -224,7 +224,20 @@ def test_an_origin_has_one_spelling(url: str, origin: str) -> None:
     assert origin_of(url) == origin
 
 
-@pytest.mark.parametrize("url", ["", "journal.example", "ftp://journal.example", "https://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "journal.example",
+        "ftp://journal.example",
+        "https://",
+        "https://user:secret@journal.example",
+        "https://journal.example/path",
+        "https://journal.example?q",
+        "https://exa mple",
+        "https://a%25b",
+    ],
+)
 def test_what_is_no_server_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="server URL"):
         origin_of(url)

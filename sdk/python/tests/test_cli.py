@@ -152,7 +152,7 @@ def test_wrong_usage_is_status_two(terminal: Terminal) -> None:
 def test_a_pipe_gets_the_exact_bytes_of_a_text(tmp_path: Path) -> None:
     from echolia.cli import _editor
 
-    command = "import sys; from echolia.cli._editor import text_from as t; print(repr(t('-')))"
+    command = "from echolia.cli._editor import text_from as t\nwith t('-') as x: print(repr(x))"
     result = subprocess.run(
         [sys.executable, "-c", command],
         input=b"one\r\ntwo\n\n",
@@ -161,8 +161,8 @@ def test_a_pipe_gets_the_exact_bytes_of_a_text(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(SOURCE)},
     )
     assert result.stdout.strip() == repr("one\r\ntwo\n\n").encode()
-    with pytest.raises(_editor.NothingWritten):
-        _editor.text_from("  \n")
+    with pytest.raises(_editor.NothingWritten), _editor.text_from("  \n"):
+        pass
 
 
 def test_the_editor_gets_the_old_text_and_gives_the_new(
@@ -174,7 +174,8 @@ def test_the_editor_gets_the_old_text_and_gives_the_new(
     script.write_text("import sys; f = open(sys.argv[1], 'a'); f.write(' and more'); f.close()")
     monkeypatch.setenv("VISUAL", f"{sys.executable} {script}")
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    assert _editor.text_from(None, "old") == "old and more"
+    with _editor.text_from(None, "old") as text:
+        assert text == "old and more"
 
 
 def test_control_characters_of_a_title_never_reach_the_terminal() -> None:

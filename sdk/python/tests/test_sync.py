@@ -270,7 +270,9 @@ def test_items_purged_elsewhere_go_and_unsent_ones_stay(desks: Desks) -> None:
     ben.entries.edit(edited.id, "edited offline")
     desks.server.log = [("entries", next(iter(desks.server.items))[1])] * 9
     desks.server.floor = 9
-    ben.sync()
+    desks.time += 100 * 86_400
+    report = ben.sync()
+    assert report.dropped == 1
     assert "gone" not in ben.texts()
     assert "edited offline" in ben.texts()
 

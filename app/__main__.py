@@ -5,6 +5,7 @@ import argparse
 import uvicorn
 
 from app import main as wiring
+from app.http.heads import CappedHeads
 from app.process import keep_memory_warm
 
 
@@ -25,7 +26,7 @@ def main() -> None:
         log_config=None,
         proxy_headers=False,
         loop="uvloop",
-        http="httptools",
+        http=CappedHeads,
         timeout_graceful_shutdown=10,
     )
 

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIN_SECRET_BYTES = 32
 DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 KIB = 1024
 MIB = 1024 * KIB
 TEN_YEARS = 10 * 365 * 86400
@@ -189,9 +190,9 @@ def _origin_of(value: str) -> str | None:
         host, port = parts.hostname, parts.port
     except ValueError:  # its words repeat the value
         return None
-    if not host or not host.isascii():
+    shown = f"[{host}]" if host and ":" in host else host
+    if not shown or not _HOST.fullmatch(shown):
         return None
-    shown = f"[{host}]" if ":" in host else host
     is_default = port is None or DEFAULT_PORTS.get(parts.scheme) == port
     return f"{parts.scheme}://{shown}" + ("" if is_default else f":{port}")
 

@@ -144,7 +144,8 @@ def start(level: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers[:] = []
-        logger.propagate = name != "uvicorn.access"
+        logger.propagate = True
+    logging.getLogger("uvicorn.access").disabled = True  # it prints paths and query strings
 
 
 def flush() -> None:

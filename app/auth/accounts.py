@@ -28,7 +28,15 @@ from app.auth.server_keys import ServerKeys
 from app.auth.sessions import Sessions
 from app.auth.signed_bytes import login_message, register_message
 from app.clock import Clock, day_of
-from app.database.port import Conflict, Database, Plan, Rows, Statement, UserDatabases
+from app.database.port import (
+    Conflict,
+    Database,
+    Plan,
+    Rows,
+    Statement,
+    StorageError,
+    UserDatabases,
+)
 from app.errors import NotAuthenticated, NotFound
 
 # A public key whose private half was thrown away: unknown thumbprints are checked against it, so
@@ -130,10 +138,15 @@ class Accounts:
             return _plan_revoke(store.devices_of(rows[0]), device_id, by, now)
 
         decided = await self._master.decide([store.select_devices_of(user_id)], plan)
-        await self._users.open(user_id).write(
-            [store.copy_device(decided.outcome, day_of(now)), store.end_sessions_of_revoked()]
-        )
-        self._on_revoked(user_id, device_id)
+        copied = [store.copy_device(decided.outcome, day_of(now)), store.end_sessions_of_revoked()]
+        try:
+            await self._users.open(user_id).write(copied)
+        except StorageError:
+            # The master has it: nobody gets into the user's database before it has been told.
+            await self._users.reopen(user_id)
+            raise
+        finally:
+            self._on_revoked(user_id, device_id)
         events.device_revoked()
 
     async def statements_on_open(self, user_id: str) -> Sequence[Statement]:

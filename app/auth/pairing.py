@@ -78,6 +78,8 @@ class Pairing:
     existing_nonce: bytes | None
     approval: Approval | None
     new_device_id: str | None
+    approved_with: bytes | None = None
+    """The approval's signature, which outlives the payload: by it a repetition is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,8 @@ def approval_is_new(pairing: Pairing, thumbprint: bytes, approval: Approval) -> 
         raise PairingState(state=pairing.state)
     if pairing.approval is not None:
         return _repeats(pairing, pairing.approval == approval)
+    if pairing.state == "completed":
+        return _repeats(pairing, pairing.approved_with == approval.signature)
     if pairing.state != "revealed":
         raise PairingState(state=pairing.state)
     return True

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.auth.devices import Description
-from app.auth.pairing import Approval, Joiner, Pairing, State
+from app.auth.pairing import LIFE_SECONDS, Approval, Joiner, Pairing, State
 from app.database.port import Statement, guard
 
 _ENDED_KEPT_SECONDS = 3600
@@ -28,6 +28,7 @@ def pairing_of(row: tuple[Any, ...]) -> Pairing:
         existing_nonce=row[16],
         approval=Approval(*row[17:20]) if row[17] is not None else None,
         new_device_id=row[20],
+        approved_with=row[19],
     )
 
 
@@ -60,10 +61,11 @@ def insert(pairing: Pairing, now: int) -> Statement:
 
 
 def count_open(user_id: str, now: int) -> Statement:
+    """Those that end later than any could are left over from before the clock was set back."""
     return Statement(
-        "SELECT COUNT(*) FROM pairing WHERE user_id = ? AND expires_at > ?"
+        "SELECT COUNT(*) FROM pairing WHERE user_id = ? AND expires_at > ? AND expires_at <= ?"
         " AND state IN ('open', 'joined', 'revealed')",
-        (user_id, now),
+        (user_id, now, now + LIFE_SECONDS),
     )
 
 
@@ -72,7 +74,7 @@ def forget_ended(now: int) -> tuple[Statement, ...]:
     return (
         Statement(
             "UPDATE pairing SET wrapped_cek = NULL, ciphertext = NULL, approval = NULL"
-            " WHERE expires_at <= ? AND ciphertext IS NOT NULL",
+            " WHERE expires_at <= ? AND approval IS NOT NULL",
             (now,),
         ),
         Statement("DELETE FROM pairing WHERE expires_at <= ?", (now - _ENDED_KEPT_SECONDS,)),
@@ -126,6 +128,15 @@ def set_approved(pairing_id: str, approval: Approval, new_device_id: str) -> Sta
             new_device_id,
             pairing_id,
         ),
+    )
+
+
+def set_completed(pairing_id: str) -> Statement:
+    """The new device has what it came for: the payload is erased, all but its signature."""
+    return Statement(
+        "UPDATE pairing SET state = 'completed', wrapped_cek = NULL, ciphertext = NULL"
+        " WHERE pairing_id = ?",
+        (pairing_id,),
     )
 
 

@@ -204,8 +204,8 @@ class Pairings:
             if pairing.state == "completed":
                 return Plan((), pairing)
             rules.check_collectable(pairing)
-            ended = pairing_store.set_ended(pairing_id, "completed")
-            return Plan((ended,), replace(pairing, state="completed"))
+            completed = pairing_store.set_completed(pairing_id)
+            return Plan((completed,), replace(pairing, state="completed"))
 
         completed = await self._step(pairing_id, step)
         device = await self._device(completed.user_id, completed.new_device_id or "")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app import events
-from app.config import Settings
+from app.config import MIN_SECRET_BYTES, Settings
 
 GENERATED = "jwt_secret"
 
@@ -81,8 +81,9 @@ def load_server_keys(settings: Settings) -> ServerKeys:
 
 
 def _generated(path: Path) -> bytes:
-    """The secret kept there; made first if there is none, whole or not at all."""
-    if not path.exists():
+    """The secret kept there; made first if there is none, whole or not at all. A file too short to
+    be one, as an empty one, is none: its keys anybody could derive."""
+    if not path.exists() or path.stat().st_size < MIN_SECRET_BYTES:
         aside = path.with_suffix(".new")
         with open(aside, "w", opener=_private) as file:
             file.write(secrets.token_urlsafe(48))

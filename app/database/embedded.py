@@ -194,6 +194,10 @@ class EmbeddedDatabases:
         """See `UserDatabases.open`."""
         return EmbeddedUserDatabase(self, user_id)
 
+    async def reopen(self, user_id: str) -> None:
+        """See `UserDatabases.reopen`."""
+        await self._open.close(user_id)
+
     async def suspend(self, user_id: str) -> None:
         """See `UserDatabases.suspend`."""
         self._suspended.add(user_id)

@@ -163,6 +163,10 @@ class UserDatabases(Protocol):
         Its calls raise Missing if it was never created, Blocked while suspended."""
         ...
 
+    async def reopen(self, user_id: str) -> None:
+        """The user's database is closed; whoever comes next opens it anew and up to date."""
+        ...
+
     async def suspend(self, user_id: str) -> None:
         """The user's database is closed and refuses to open until the process restarts."""
         ...

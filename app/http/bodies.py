@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import Request
 
+from app.config import Settings
 from app.errors import Invalid, Malformed, TooLarge, WrongMediaType
 from app.http import ijson
 from app.http.validation import faults_of, names_in
@@ -17,6 +18,8 @@ Model = TypeVar("Model", bound=BaseModel)
 AUTH_BODY_BYTES = 16 * 1024
 LINGER_TIMES = 3
 LINGER_SECONDS = 5
+MAX_FIELDS = 64
+"""More than any body has."""
 INLINE_BYTES = 192 * 1024
 """Up to here a body is parsed where it is (well under a millisecond); above, on a thread."""
 
@@ -25,12 +28,20 @@ class JsonBody(Generic[Model]):
     """A dependency that yields the request's body as `model`.
 
     `max_bytes` is of the body as sent; with a setting's name it is read from the app's settings.
-    Raises WrongMediaType, TooLarge, Malformed or Invalid, in that order.
+    `check` sees a large body's bytes before they are parsed, and may refuse them. Raises
+    WrongMediaType, TooLarge, what `check` raises, Malformed or Invalid, in that order.
     """
 
-    def __init__(self, model: type[Model], max_bytes: int | str = AUTH_BODY_BYTES) -> None:
+    def __init__(
+        self,
+        model: type[Model],
+        max_bytes: int | str = AUTH_BODY_BYTES,
+        *,
+        check: Callable[[bytes, Settings], None] | None = None,
+    ) -> None:
         self.model = model
         self._max_bytes = max_bytes
+        self._check = check
         self._adapter = TypeAdapter(model)
         self._names = names_in(self._adapter.json_schema())
 
@@ -39,15 +50,23 @@ class JsonBody(Generic[Model]):
         body = await read_capped(request, self._limit(request))
         if len(body) <= INLINE_BYTES:
             return self._validated(body)
-        return await asyncio.to_thread(self._validated, body)
+        return await asyncio.to_thread(self._checked, body, request.app.state.settings)
 
     def _limit(self, request: Request) -> int:
         if isinstance(self._max_bytes, int):
             return self._max_bytes
         return int(getattr(request.app.state.settings, self._max_bytes))
 
+    def _checked(self, body: bytes, settings: Settings) -> Model:
+        if self._check is not None:
+            self._check(body, settings)
+        return self._validated(body)
+
     def _validated(self, body: bytes) -> Model:
         value: Any = ijson.parse(body)
+        if isinstance(value, dict) and len(value) > MAX_FIELDS:
+            # A fault is kept of each field that is not known: there must not be a million.
+            raise Invalid(errors=[{"path": "", "reason": "has too many fields"}])
         try:
             return self._adapter.validate_python(value)
         except ValidationError as error:

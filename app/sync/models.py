@@ -2,15 +2,53 @@
 
 from typing import Annotated, NotRequired
 
-from pydantic import ConfigDict, Field, WithJsonSchema, field_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    WithJsonSchema,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
+from app.config import Settings
 from app.errors import Invalid
 from app.http.fields import BASE64_SCHEMA, In, Out, Uuid, decode_base64
-from app.sync.errors import CursorInvalid
+from app.limits import MAX_CLOCK_ENTRIES
+from app.sync.errors import CursorInvalid, TooManyChanges
 from app.sync.versions import Change, Collection
 
 MAX_EPOCH = 2**32 - 1
+MAX_FIELDS = 16
+"""Fields of one change, known or not: a fault is kept of each, so there must not be a million."""
+MAX_SHOWN_CLOCK_ENTRIES = 16 * MAX_CLOCK_ENTRIES
+"""Up to here a clock that is too long is judged as its change's `clock_invalid`."""
+PARTS_PER_CHANGE = 2 * MAX_CLOCK_ENTRIES
+"""More than a change with a full clock has."""
+_NO_PARTS = bytes(set(range(256)) - set(b",[{"))
+
+
+def check_parts(body: bytes, settings: Settings) -> None:
+    """Raises TooManyChanges for a body of more parts than the most changes with full clocks have.
+    Parsed, a part weighs a hundred times the two bytes in which it can be spelled."""
+    if len(body.translate(None, _NO_PARTS)) > settings.max_push_changes * PARTS_PER_CHANGE:
+        raise TooManyChanges(limit=settings.max_push_changes)
+
+
+def _not_crowded(value: object) -> object:
+    """The changes as they came, unless one has so many fields or counters that naming what is
+    wrong with them would hold up everybody else."""
+    for change in value if isinstance(value, list) else ():
+        if not isinstance(change, dict):
+            continue
+        if len(change) > MAX_FIELDS:
+            raise PydanticCustomError("has_too_many_fields", "has too many fields")
+        clock = change.get("vector_clock")
+        if isinstance(clock, dict) and len(clock) > MAX_SHOWN_CLOCK_ENTRIES:
+            raise PydanticCustomError("has_too_many_counters", "has too many counters")
+    return value
 
 
 class ChangeIn(TypedDict):
@@ -64,7 +102,9 @@ def _fault(at: int, name: str, reason: str) -> Invalid:
 class PushIn(In):
     """A push: applied in order, in one transaction."""
 
-    changes: Annotated[list[ChangeIn], Field(min_length=1)]
+    changes: Annotated[
+        list[ChangeIn], Field(min_length=1), FailFast(), BeforeValidator(_not_crowded)
+    ]
     atomic: bool = False
     confirm_deletes: Annotated[int, Field(ge=0)] | None = None
     reset_from: str | None = None

@@ -108,23 +108,18 @@ def plan_push(
     reset: Reset | None = None,
 ) -> PushPlan:
     """Judge the changes one after another, each against what those before it left."""
-    held: dict[ItemKey, Sequence[Version]] = {}
     results: list[Result] = []
-    touched: dict[ItemKey, None] = {}
+    after: dict[ItemKey, Sequence[Version]] = {}
     for change in changes:
         key = change.key
-        versions = held[key] if key in held else stored.get(key, ())
+        versions = after.get(key) or stored.get(key, ())
         result = _judge(account, versions, change, reset)
         if result.verdict in ("applied", "conflict"):
-            held[key] = [*_undominated(versions, change), _version_of(change, now)]
-            touched.pop(key, None)
-            touched[key] = None
+            after.pop(key, None)  # an item's last change decides its place in the sequence
+            after[key] = [*_undominated(versions, change), _version_of(change, now)]
         results.append(result)
-    return PushPlan(
-        results=tuple(results),
-        before={key: stored.get(key, ()) for key in touched},
-        after={key: held[key] for key in touched},
-    )
+    before = {key: stored.get(key, ()) for key in after}
+    return PushPlan(results=tuple(results), before=before, after=after)
 
 
 def _judge(
@@ -195,10 +190,10 @@ def _version_of(change: Change, now: int) -> Version:
         change.key_epoch,
         change.is_deleted,
         change.entry_id,
-        received_at=now,
-        size=len(change.encrypted_data),
-        digest=change.digest(),
-        change=change,
+        now,
+        len(change.encrypted_data),
+        change.digest(),
+        change,
     )
 
 

@@ -9,7 +9,14 @@ from app.http.bodies import JsonBody
 from app.http.routing import StrictRoute
 from app.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT, MAX_WAIT_SECONDS, published_limits
 from app.sync.dependencies import CollectionsQuery, CursorQuery, SyncDep
-from app.sync.models import ItemsOut, PushIn, StatusOut, StorageOut, changes_of
+from app.sync.models import (
+    ItemsOut,
+    PushIn,
+    StatusOut,
+    StorageOut,
+    changes_of,
+    check_parts,
+)
 from app.sync.service import PullRequest, PushRequest
 
 router = APIRouter(prefix="/sync", route_class=StrictRoute, tags=["sync"])
@@ -22,7 +29,7 @@ WaitSeconds = Annotated[int, Query(ge=0, le=MAX_WAIT_SECONDS)]
 async def push(
     device: CurrentDeviceDep,
     sync: SyncDep,
-    body: Annotated[PushIn, Depends(JsonBody(PushIn, "max_push_bytes"))],
+    body: Annotated[PushIn, Depends(JsonBody(PushIn, "max_push_bytes", check=check_parts))],
 ) -> Response:
     request = PushRequest(
         changes=changes_of(body, device.device_id),

@@ -49,7 +49,7 @@ def stored(settings: Settings, pairing: Pairing) -> dict[str, object]:
 
 def has_payload(settings: Settings, pairing: Pairing) -> bool:
     row = stored(settings, pairing)
-    return any(row[name] is not None for name in ("wrapped_cek", "ciphertext", "approval"))
+    return any(row[name] is not None for name in ("wrapped_cek", "ciphertext"))
 
 
 # --- the happy path -----------------------------------------------------------------------------
@@ -164,7 +164,7 @@ EARLY: dict[str, dict[str, Said]] = {
     "completed": {
         "join": OK,
         "reveal": OK,
-        "approve": OUT_OF_TURN,
+        "approve": OK,
         "collect": OUT_OF_TURN,
         "complete": OK,
         "watch": OK,
@@ -390,6 +390,21 @@ async def test_the_same_key_with_another_nonce_is_a_second_join(
     assert said(await pairing.join(**again)) == CONFLICT
 
 
+async def test_an_approval_whose_answer_was_lost_may_come_again_after_completion(
+    pairing: Pairing, settings: Settings, clock: SetClock
+) -> None:
+    await pairing.until("completed")
+    again = await pairing.approve()
+    assert said(again) == OK
+    assert again.json()["state"] == "completed"
+    assert said(await pairing.approve(signature=b64(b"another"))) == OUT_OF_TURN
+    assert not has_payload(settings, pairing)
+    clock.advance(seconds=301)
+    await pairing.existing.call("GET", "/auth/devices")
+    assert said(await pairing.approve()) == EXPIRED
+    assert stored(settings, pairing)["approval"] is None
+
+
 async def test_a_completed_pairing_stays_completed(pairing: Pairing, new_device: NewDevice) -> None:
     await pairing.until("completed")
     assert said(await pairing.join(by=new_device())) == CONFLICT
@@ -497,6 +512,19 @@ async def test_a_payload_holds_16_kib_and_not_a_byte_more(pairing: Pairing) -> N
     full = b64(os.urandom(MAX_CIPHERTEXT_BYTES))
     assert said(await pairing.approve(ciphertext=full)) == OK
     assert (await pairing.collect()).json()["ciphertext"] == full
+
+
+async def test_pairings_from_before_the_clock_was_set_back_do_not_count(
+    device: Device, new_device: NewDevice, clock: SetClock
+) -> None:
+    clock.advance(days=300)
+    await device.log_in()
+    for _ in range(3):
+        await Pairing.open(device, new_device())
+    clock.advance(days=-300)
+    await device.log_in()
+    answer = await device.call("POST", "/auth/pairings", {}, proof=True)
+    assert answer.status_code == 201
 
 
 async def test_an_account_has_three_open_pairings(

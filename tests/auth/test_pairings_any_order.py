@@ -25,7 +25,7 @@ EDGES = {
     "cancelled": set(),
     "conflict": set(),
 }
-PAYLOAD = ("wrapped_cek", "ciphertext", "approval")
+PAYLOAD = ("wrapped_cek", "ciphertext")
 STEPS = ("join", "reveal", "approve", "collect", "complete", "see", "watch", "cancel", "leave")
 MAY_MOVE = {
     "join": {"new", "intruder", "existing", "sibling", "stranger"},

@@ -3,6 +3,8 @@
 import stat
 from pathlib import Path
 
+import pytest
+
 from app.auth.server_keys import GENERATED, KeySet, ServerKeys, load_server_keys, mac
 from tests.conftest import SECRET, settings_for
 
@@ -55,3 +57,13 @@ def test_two_folders_get_two_secrets(tmp_path: Path) -> None:
         settings.data_dir.mkdir(parents=True)
         kids.add(load_server_keys(settings).current.kid)
     assert len(kids) == 2
+
+
+@pytest.mark.parametrize("left", [b"", b"short"])
+def test_a_file_too_short_to_be_a_secret_is_replaced(tmp_path: Path, left: bytes) -> None:
+    """Of an empty secret anybody could derive every key of the server."""
+    settings = settings_for(tmp_path, jwt_secret=None)
+    settings.data_dir.mkdir()
+    (settings.data_dir / GENERATED).write_bytes(left)
+    assert load_server_keys(settings) != ServerKeys.of(left)
+    assert len((settings.data_dir / GENERATED).read_bytes()) >= 32

@@ -117,3 +117,12 @@ def test_no_bytes_bring_out_anything_but_a_value_or_malformed(body: bytes) -> No
     except Malformed:
         return
     assert json.loads(body) == found or found != found
+
+
+def test_a_noncharacter_is_found_wherever_in_a_long_text_it_stands() -> None:
+    size = 40_000
+    for at in (0, 16_383, 16_384, 16_385, 32_768, size - 1):
+        text = "é" * at + "\ufffe" + "é" * (size - 1 - at)
+        with pytest.raises(Malformed):
+            ijson.parse(json.dumps(text, ensure_ascii=False).encode())
+    assert ijson.parse(json.dumps("é" * size, ensure_ascii=False).encode()) == "é" * size

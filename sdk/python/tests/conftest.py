@@ -6,12 +6,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from echolia._canonical import new_id
-from echolia._journal import Entries
+from echolia._journal import Entries, Memories
 from echolia._keyring import Keyring
 from echolia._keys import RsaKey
 from echolia._merge import MergePolicy, keep_both
@@ -27,8 +29,34 @@ ORIGIN = "http://localhost:8000"
 
 @pytest.fixture(scope="session")
 def rsa_keys() -> list[RsaKey]:
-    """Four keys; making one takes longer than most tests."""
-    return [RsaKey.generate() for _ in range(4)]
+    """Six keys; making one takes longer than most tests."""
+    return [RsaKey.generate() for _ in range(6)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_keys(rsa_keys: list[RsaKey]) -> Iterator[None]:
+    """Devices made in this process get other pairings of the primes of those six keys.
+
+    Each is a whole key of full size and unlike every other, at none of the cost. Safe they are
+    not: whoever has two with a prime in common has both.
+    """
+    numbers = [one.key.private_numbers() for one in rsa_keys]
+    primes = [prime for one in numbers for prime in (one.p, one.q)]
+    made = iter(
+        [_key_of(p, q) for p, q in combinations(primes, 2) if abs(p - q).bit_length() > 1500]
+    )
+    generate = RsaKey.generate
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RsaKey, "generate", lambda: next(made, None) or generate())
+        yield
+
+
+def _key_of(p: int, q: int) -> RsaKey:
+    e = 65537
+    d = pow(e, -1, (p - 1) * (q - 1))
+    crt = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
+    numbers = rsa.RSAPrivateNumbers(p, q, d, *crt, rsa.RSAPublicNumbers(e, p * q))
+    return RsaKey(numbers.private_key(unsafe_skip_rsa_key_validation=True))
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +96,7 @@ class Desk:
         self.store = Store(self.path)
         self.vault = Vault(self.store, self.keyring, self.policy, now=self._now)
         self.entries = Entries(self.vault, now=self._now)
+        self.memories = Memories(self.vault, now=self._now)
 
     def crash(self) -> None:
         """The process dies; what is on disk is all that remains."""

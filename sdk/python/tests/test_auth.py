@@ -210,6 +210,18 @@ def test_a_dead_network_is_reported_as_that(rsa_keys: list[RsaKey]) -> None:
         drive(dead, rsa_keys[0]).send(Call("GET", "/thing"))
 
 
+def test_a_server_that_takes_no_calls_is_called_once(rsa_keys: list[RsaKey]) -> None:
+    asked: list[str] = []
+
+    def silent(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        raise httpx.ConnectTimeout("nothing", request=request)
+
+    with pytest.raises(Offline):
+        drive(silent, rsa_keys[0]).send(Call("GET", "/thing"))
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize(
     ("url", "origin"),
     [

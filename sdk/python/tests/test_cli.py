@@ -133,7 +133,7 @@ def test_a_home_without_a_device_says_what_to_do(terminal: Terminal) -> None:
 
 def test_a_bad_link_is_one_line_and_leaves_nothing_behind(terminal: Terminal) -> None:
     terminal("pair", "--join", "echolia://pair#nonsense", expect=8)
-    assert terminal.error.count("\n") == 2  # the warning about the passphrase, and the error
+    assert terminal.error.count("\n") == 1
     assert not terminal.home.exists()
 
 

@@ -16,6 +16,8 @@ from echolia._folders import export_folder, import_folder
 from echolia._keyring import Keyring, KeyringFile
 from echolia._markdown import read_document, split_front_matter, write_document
 
+from .conftest import Desks
+
 DIARY = Path(__file__).parents[3] / "demo" / "diary"
 MTIME = datetime(2020, 5, 17, 12, tzinfo=UTC).timestamp()
 
@@ -200,3 +202,94 @@ def test_the_day_survives_an_export_and_import(client: Client, tmp_path: Path) -
     export_folder(client, tmp_path / "out")
     document_time = (tmp_path / "out" / "undated.md").stat().st_mtime
     assert document_time == MTIME
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".profile",
+        ".config/autostart/x.md",
+        "sub/.hidden.md",
+        "Makefile",
+        "x.sh",
+        "../out.md",
+        "/etc/x.md",
+        "a\x1b[2J.md",
+        "a\\..\\x.md",
+        "c:x.md",
+        "x" * 300 + ".md",
+        "a/" * 600 + "x.md",
+        "",
+        ".",
+    ],
+)
+def test_a_path_no_import_could_have_found_is_not_written(
+    client: Client, tmp_path: Path, path: str
+) -> None:
+    """Another device names the paths; none may reach what some program reads by itself."""
+    client.entries.add("text", source={"path": path})
+    out = tmp_path / "out" / "deep"
+    export_folder(client, out)
+    (file,) = (found for found in (tmp_path / "out").rglob("*") if found.is_file())
+    assert file.is_relative_to(out)
+    assert file.suffix == ".md"
+    assert file.name.startswith("20")
+
+
+def test_paths_in_each_others_way_are_all_written(client: Client, tmp_path: Path) -> None:
+    for text, path in (("one", "a.md"), ("two", "a.md/b.md"), ("three", "a.md")):
+        client.entries.add(text, source={"path": path})
+    (tmp_path / "out" / "b.md").mkdir(parents=True)
+    client.entries.add("four", source={"path": "b.md"})
+    assert export_folder(client, tmp_path / "out").written == 4
+    files = [found for found in (tmp_path / "out").rglob("*.md") if found.is_file()]
+    assert sorted(file.read_text("utf-8") for file in files) == ["four", "one", "three", "two"]
+
+
+def test_what_is_written_out_is_for_its_owner_alone(client: Client, tmp_path: Path) -> None:
+    client.entries.add("private")
+    export_folder(client, tmp_path / "out")
+    for path in (tmp_path / "out", *(tmp_path / "out").rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_that_was_there_keeps_its_mode(client: Client, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o755)
+    export_folder(client, shared)
+    assert shared.stat().st_mode & 0o777 == 0o755
+
+
+def test_an_entry_with_an_absurd_time_is_written_out(client: Client, tmp_path: Path) -> None:
+    client.entries.add("text", created_at=10**15, day=date(2024, 3, 1))
+    assert export_folder(client, tmp_path / "out").written == 1
+
+
+def test_reading_back_what_was_written_out_makes_no_doubles(client: Client, tmp_path: Path) -> None:
+    client.entries.add("written here")
+    client.entries.add("and this", title="With a title")
+    export_folder(client, tmp_path / "out")
+    report = import_folder(client, tmp_path / "out")
+    assert (report.unchanged, len(texts(client))) == (2, 2)
+
+
+def test_a_link_out_of_the_folder_is_not_read(client: Client, tmp_path: Path) -> None:
+    write(tmp_path / "diary", a="mine")
+    (tmp_path / "secret.md").write_text("not mine")
+    (tmp_path / "diary" / "b.md").symlink_to(tmp_path / "secret.md")
+    assert import_folder(client, tmp_path / "diary").added == 1
+    assert texts(client) == ["mine"]
+
+
+def test_one_folder_read_by_two_devices_is_no_conflict(desks: Desks) -> None:
+    ana, ben = desks.add(), desks.add()
+    item_id = ana.vault.derived_id(b"import", b"digest:0")
+    for at, desk in enumerate((ana, ben)):
+        desk.merge_wait = (0, 0)
+        desk.entries.add("one text", source={"place": str(at)}, item_id=item_id, created_at=at)
+    desks.settle()
+    pushed = len(desks.server.log)
+    desks.settle()
+    assert ana.texts() == ben.texts() == ["one text"]
+    assert not ana.entries.get(item_id).in_conflict
+    assert pushed == len(desks.server.log) == 2

@@ -344,3 +344,22 @@ def test_a_process_that_dies_while_syncing_loses_and_doubles_nothing(
         assert again.sync().complete
         assert [one.text for one in again.entries.list()] == ["last words"]
         assert not again.entries.get(entry.id).in_conflict
+
+
+def test_a_name_that_did_not_arrive_at_the_start_arrives_with_the_first_sync(
+    origin: str, tmp_path: Path
+) -> None:
+    registered: list[str] = []
+
+    def lose_the_second(path: str) -> str:
+        if path == "/auth/register":
+            registered.append(path)
+        return "before" if len(registered) in (2, 3, 4) and path == "/auth/register" else ""
+
+    options = Options(transport=Faulty(lose_the_second))
+    with Client.create(
+        tmp_path / "one", server=origin, device_name="amber otter", options=options
+    ) as client:
+        assert [device.name for device in client.devices()] == [None]
+        client.sync()
+        assert [device.name for device in client.devices()] == ["amber otter"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ._canonical import b64, lp, unb64
 from ._devices import Device, list_devices, revoke_device
-from ._errors import AlreadySetUp, AnswerInvalid, CannotOpen, NotSetUp
+from ._errors import AlreadySetUp, AnswerInvalid, CannotOpen, NotSetUp, Offline
 from ._home import DEFAULTS, Options, begin, connect, keyring_path, registered, settled
 from ._journal import Entries, Memories, Tags
 from ._keyring import Keyring, KeyringFile
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 DEFAULT_SERVER = "http://localhost:8000"
 PAIRING_SECONDS = 300.0
 _STORE = "store.db"
+_NAMED = "named"
 _SESSION_AAD = lp(b"echolia/local/v1", b"session")
 
 
@@ -133,6 +134,8 @@ class Client:
 
         `confirm_deletes` allows up to that many deletions where the server asks first.
         """
+        if self._store.meta(_NAMED) is None:
+            self._publish_name()
         return self._driver.run(
             self._engine.sync(confirm_deletes=confirm_deletes, progress=progress)
         )
@@ -189,14 +192,23 @@ class Client:
         self._store.set_meta("session", sealed)
 
     def _with_published_name(self) -> Client:
-        """This client, once the server has its name: only now are the ids known it is bound to."""
-        name = self.vault.seal_name(self._keyring.device_name)
+        """This client, once the server has its name; without the network, the next sync sends it.
+
+        Only now are the ids known that the sealed name is bound to.
+        """
         try:
-            self._driver.adopt(self._driver.run(register(self._keyring, name)))
+            self._publish_name()
+        except Offline:
+            pass
         except BaseException:
             self.close()
             raise
         return self
+
+    def _publish_name(self) -> None:
+        name = self.vault.seal_name(self._keyring.device_name)
+        self._driver.adopt(self._driver.run(register(self._keyring, name)))
+        self._store.set_meta(_NAMED, b"yes")
 
     # -- its own end
 

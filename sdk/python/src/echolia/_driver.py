@@ -79,7 +79,7 @@ class Driver:
                 if not left or limited.retry_after > _MAX_PATIENCE_SECONDS:
                     raise
                 time.sleep(limited.retry_after)
-            except httpx.ConnectError:
+            except (httpx.ConnectError, httpx.ConnectTimeout):
                 raise Offline("the server cannot be reached") from None
             except httpx.TransportError:
                 if not left:

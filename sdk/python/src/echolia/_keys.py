@@ -96,9 +96,14 @@ class PublicKey:
         except InvalidSignature:
             return False
 
+    @property
+    def may_receive(self) -> bool:
+        """Whether a vault key may be wrapped to it."""
+        return isinstance(self.key, rsa.RSAPublicKey) and self.key.key_size >= MIN_WRAPPING_BITS
+
     def wrap(self, secret: bytes, label: bytes) -> bytes:
         """RSA-OAEP-256 of `secret`; ValueError for a key too weak to carry a vault."""
-        if not isinstance(self.key, rsa.RSAPublicKey) or self.key.key_size < MIN_WRAPPING_BITS:
+        if not isinstance(self.key, rsa.RSAPublicKey) or not self.may_receive:
             raise ValueError("a vault key is wrapped only to RSA of 3072 bits or more")
         return self.key.encrypt(secret, _oaep(label))
 

@@ -15,6 +15,10 @@ from ._payload import Payload, edited_at, merged_set
 MARK = "\n\n---\n*Written at the same time on another device:*\n\n"
 
 
+# When and where from, not what.
+_CIRCUMSTANCES = frozenset({"created_at", "edited_at", "merged", "source"})
+
+
 @dataclass(frozen=True, slots=True)
 class Sibling:
     """One opened version of an item."""
@@ -31,8 +35,9 @@ MergePolicy = Callable[[Sequence[Sibling]], Payload]
 def significant(siblings: Sequence[Sibling]) -> list[Sibling]:
     """The siblings that carry something of their own, newest first.
 
-    Deletions yield to anything alive. A machine's merge yields to every sibling that has
-    seen all it merged: it holds no word that the other's writer did not have before them.
+    Of those that say the same (two devices imported one folder), the newest. Deletions yield to
+    anything alive. A machine's merge yields to every sibling that has seen all it merged: it
+    holds no word that the other's writer did not have before them.
     """
     alive = [one for one in siblings if not one.is_deleted]
     chosen: list[Sibling] = []
@@ -41,7 +46,12 @@ def significant(siblings: Sequence[Sibling]) -> list[Sibling]:
         merged = merged_set(one.payload)
         if not merged or not any(_has_seen(other, merged) for other in chosen):
             chosen.append(one)
-    return sorted(chosen, key=_newest_first)
+    newest_first = sorted(chosen, key=_newest_first)
+    return [
+        one
+        for at, one in enumerate(newest_first)
+        if not any(_says_the_same(one, newer) for newer in newest_first[:at])
+    ]
 
 
 def merge(siblings: Sequence[Sibling], policy: MergePolicy) -> Sibling:
@@ -88,6 +98,14 @@ def _blocks(texts: Sequence[str], joint: str) -> list[str]:
 
 def _has_seen(sibling: Sibling, clocks: frozenset[VectorClock]) -> bool:
     return all(sibling.clock.covers(clock) for clock in clocks)
+
+
+def _says_the_same(one: Sibling, other: Sibling) -> bool:
+    words = [
+        {name: value for name, value in each.payload.items() if name not in _CIRCUMSTANCES}
+        for each in (one, other)
+    ]
+    return words[0] == words[1]
 
 
 def _newest_first(sibling: Sibling) -> tuple[int, bytes]:

@@ -98,7 +98,8 @@ class Inviter:
         self._joiner = _read_joiner(joined)
         transcript = self._transcript(self._joiner)
         check_join(transcript, self._joiner)
-        self._joiner.recipient(self._keyring.origin)
+        if not self._joiner.recipient(self._keyring.origin).may_receive:
+            raise PairingError("the new device has no key that this version can send secrets to")
         self._agreement = transcript.reveal(self._nonce)
         yield from _step(Call("POST", f"{path}/reveal", {"nonce": b64(self._nonce)}))
 

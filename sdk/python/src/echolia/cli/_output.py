@@ -27,8 +27,12 @@ class Output:
 
     def result(self, value: Any, text: str) -> None:
         """`value` for scripts that asked for JSON, `text` for everybody else."""
-        text = text if self.for_scripts or not sys.stdout.isatty() else shown(text)
-        print(json.dumps(value, ensure_ascii=False) if self.as_json else text, flush=True)
+        is_seen = sys.stdout.isatty()
+        if self.as_json:
+            text = json.dumps(value, ensure_ascii=is_seen)
+        elif is_seen and not self.for_scripts:
+            text = shown(text)
+        print(text, flush=True)
 
     def line(self, text: str) -> None:
         """Exactly this line on stdout, in every mode."""

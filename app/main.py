@@ -82,7 +82,7 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
         app.state.signals = signals
         app.state.auth = _auth(master, databases, keys, settings, signals, clock)
         app.state.sync = SyncService(
-            databases, settings, tuple(each.cursor for each in keys.all), signals, clock
+            settings, tuple(each.cursor for each in keys.all), signals, clock
         )
         late.accounts = app.state.auth.accounts
         db_manager.attach(databases)

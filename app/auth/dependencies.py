@@ -12,6 +12,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from app.auth.accounts import Accounts
+from app.auth.admission import AdmittedDatabase
 from app.auth.devices import CurrentDevice
 from app.auth.origins import accepted_origins
 from app.auth.pairings import Pairings
@@ -75,11 +76,20 @@ def _asked(request: Request) -> Asked:
 
 async def current_device(request: Request) -> CurrentDevice:
     """The device that asks. Raises NotAuthenticated; where settings say so, a proof's errors."""
-    device = await _auth(request).sessions.authenticate(bearer_of(request))
+    device = await _auth(request).sessions.admitted(bearer_of(request)).device()
     settings = cast("Settings", request.app.state.settings)
     if settings.proof_required == "always":
         await _check_proof(request, device)
     return device
+
+
+async def user_db(request: Request) -> AdmittedDatabase:
+    """The database of the user who asks; each use of it raises NotAuthenticated for who may not.
+    Where settings say so, a proof is checked first."""
+    settings = cast("Settings", request.app.state.settings)
+    if settings.proof_required == "always":
+        await current_device(request)
+    return _auth(request).sessions.admitted(bearer_of(request))
 
 
 async def proven_device(
@@ -115,6 +125,7 @@ async def _check_proof(request: Request, device: CurrentDevice) -> None:
 
 CurrentDeviceDep = Annotated[CurrentDevice, Depends(current_device)]
 ProvenDeviceDep = Annotated[CurrentDevice, Depends(proven_device)]
+UserDb = Annotated[AdmittedDatabase, Depends(user_db)]
 AuthDep = Annotated[Auth, Depends(auth_of)]
 AskedDep = Annotated[Asked, Depends(asked_of)]
 OriginsDep = Annotated[Sequence[str], Depends(origins_of)]

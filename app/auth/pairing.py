@@ -63,6 +63,10 @@ class Approval:
     ciphertext: bytes
     signature: bytes
 
+    def digest(self) -> bytes:
+        """What is remembered of an approval that was carried out."""
+        return hashlib.sha256(self.signature).digest()
+
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
@@ -79,7 +83,7 @@ class Pairing:
     approval: Approval | None
     new_device_id: str | None
     approved_with: bytes | None = None
-    """The approval's signature, which outlives the payload: by it a repetition is known."""
+    """SHA-256 of the approval's signature, once the payload is erased: tells a repetition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ def approval_is_new(pairing: Pairing, thumbprint: bytes, approval: Approval) -> 
     if pairing.approval is not None:
         return _repeats(pairing, pairing.approval == approval)
     if pairing.state == "completed":
-        return _repeats(pairing, pairing.approved_with == approval.signature)
+        return _repeats(pairing, pairing.approved_with == approval.digest())
     if pairing.state != "revealed":
         raise PairingState(state=pairing.state)
     return True

@@ -28,7 +28,7 @@ def pairing_of(row: tuple[Any, ...]) -> Pairing:
         existing_nonce=row[16],
         approval=Approval(*row[17:20]) if row[17] is not None else None,
         new_device_id=row[20],
-        approved_with=row[19],
+        approved_with=row[19] if row[17] is None else None,
     )
 
 
@@ -131,12 +131,12 @@ def set_approved(pairing_id: str, approval: Approval, new_device_id: str) -> Sta
     )
 
 
-def set_completed(pairing_id: str) -> Statement:
-    """The new device has what it came for: the payload is erased, all but its signature."""
+def set_completed(pairing_id: str, approved_with: bytes) -> Statement:
+    """The new device has what it came for: of the payload only a digest is left."""
     return Statement(
-        "UPDATE pairing SET state = 'completed', wrapped_cek = NULL, ciphertext = NULL"
-        " WHERE pairing_id = ?",
-        (pairing_id,),
+        "UPDATE pairing SET state = 'completed', wrapped_cek = NULL, ciphertext = NULL,"
+        " approval = ? WHERE pairing_id = ?",
+        (approved_with, pairing_id),
     )
 
 

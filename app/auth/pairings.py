@@ -203,8 +203,8 @@ class Pairings:
         def step(pairing: Pairing, _: list[Rows]) -> Plan[Pairing]:
             if pairing.state == "completed":
                 return Plan((), pairing)
-            rules.check_collectable(pairing)
-            completed = pairing_store.set_completed(pairing_id)
+            approval = rules.check_collectable(pairing)
+            completed = pairing_store.set_completed(pairing_id, approval.digest())
             return Plan((completed,), replace(pairing, state="completed"))
 
         completed = await self._step(pairing_id, step)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from app import events
 from app.auth import access_token, refresh, store
 from app.auth.access_token import AccessClaims
+from app.auth.admission import AdmittedDatabase
 from app.auth.devices import CurrentDevice, Device, Session
 from app.auth.errors import (
     LoginFailed,
@@ -21,7 +22,7 @@ from app.auth.refresh import Family, ProofDate, RefreshToken, Verdict
 from app.auth.server_keys import ServerKeys
 from app.clock import Clock, day_of
 from app.config import Settings
-from app.database.port import Conflict, Database, Missing, Plan, Rows, Statement, UserDatabases
+from app.database.port import Conflict, Database, Missing, Plan, Rows, UserDatabases
 from app.errors import NotAuthenticated
 
 MAX_FAMILIES = 5
@@ -82,33 +83,12 @@ class Sessions:
             raise LoginFailed from None
         return self._session(current, family, token, now)
 
-    async def authenticate(self, token: str) -> CurrentDevice:
-        """The device whose access token this is. Raises NotAuthenticated unless token, device and
-        session are all good at this moment."""
+    def admitted(self, token: str) -> AdmittedDatabase:
+        """The database of the user whose access token this is. Raises NotAuthenticated for a token
+        that is not ours or not in time; so does each use unless device and session are good."""
         now = int(self._clock())
         claims = access_token.read(self._keys, self._settings.public_origin, token, now=now)
-        db = self._users.open(claims.user_id)
-        try:
-            found = (await db.read([store.select_session(claims.device_id, claims.family_id)]))[0]
-        except Missing:
-            raise NotAuthenticated from None
-        if not found:
-            raise NotAuthenticated
-        status, generation, thumbprint, public_key, seen_day = store.status_of(found[0])
-        family = store.family_of(found[0])
-        if status != "active" or generation != claims.generation:
-            raise NotAuthenticated
-        if thumbprint_text(thumbprint) != claims.thumbprint or not _is_good(family, claims, now):
-            raise NotAuthenticated
-        await self._note_use(db, family, claims, seen_day, now)
-        return CurrentDevice(
-            user_id=claims.user_id,
-            device_id=claims.device_id,
-            generation=generation,
-            family_id=family.family_id,
-            thumbprint=thumbprint,
-            public_key=public_key,
-        )
+        return AdmittedDatabase(self._users.open(claims.user_id), claims, self._clock)
 
     async def refresh(self, text: str, asked: Asked) -> Session:
         """Both tokens anew. Raises RefreshInvalid, RefreshReused, StaleRequest, or what is wrong
@@ -134,18 +114,6 @@ class Sessions:
         """The session this request came in with is over."""
         await self._users.open(device.user_id).write([store.end_family(device.family_id)])
         events.session_ended(reason="logout")
-
-    async def _note_use(
-        self, db: Database, family: Family, claims: AccessClaims, seen_day: int, now: int
-    ) -> None:
-        """The first use of a pair of tokens ends the pair before; a day's first use is noted."""
-        notes: list[Statement] = []
-        if claims.family_generation == family.generation and family.confirmed_at is None:
-            notes.append(store.confirm_family(family.family_id, family.generation, now))
-        if seen_day < day_of(now):
-            notes.append(store.see_device(claims.device_id, day_of(now)))
-        if notes:
-            await db.write(notes)
 
     async def _continue(self, db: Database, token: RefreshToken, proof: ProofDate) -> Session:
         now = int(self._clock())
@@ -226,20 +194,6 @@ class Sessions:
             refresh_expires_in=min(idle_until, family.ends_at) - now,
             server_time=now,
         )
-
-
-def device_is_live(device: CurrentDevice) -> Statement:
-    """A guard for whatever the device writes: it is still live when that is committed."""
-    return store.device_is_live(device)
-
-
-def _is_good(family: Family, claims: AccessClaims, now: int) -> bool:
-    """Whether the session lives and the token is of its newest pair, or of the one before while
-    the newest was never used."""
-    if family.status != "active" or now >= family.ends_at:
-        return False
-    behind = family.generation - claims.family_generation
-    return behind == 0 or (behind == 1 and family.confirmed_at is None)
 
 
 def _current(device: Device, family_id: str) -> CurrentDevice:

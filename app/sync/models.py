@@ -84,14 +84,14 @@ def _change_of(sent: ChangeIn, at: int, pusher: str) -> Change:
     except ValueError:
         raise _fault(at, "encrypted_data", "must be base64") from None
     return Change(
-        collection=sent["collection"],
-        id=sent["id"],
-        author=sent.get("device_id") or pusher,
-        vector_clock=sent["vector_clock"],
-        key_epoch=sent["key_epoch"],
-        is_deleted=sent["is_deleted"],
-        encrypted_data=data,
-        entry_id=entry_id,
+        sent["collection"],
+        sent["id"],
+        sent.get("device_id") or pusher,
+        sent["vector_clock"],
+        sent["key_epoch"],
+        sent["is_deleted"],
+        data,
+        entry_id,
     )
 
 

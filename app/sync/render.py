@@ -5,8 +5,8 @@ where it comes from: ids and clocks are stored in the one spelling they were che
 rest are numbers and base64.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import orjson
 import pybase64
@@ -17,16 +17,9 @@ from app.sync.versions import Collection, ItemKey
 _BOOLEANS = ("false", "true")
 
 
-class SealedVersion(NamedTuple):
-    """A version in its wire form, as the three parts that are joined once, and the item it belongs
-    to."""
-
-    seq: int
-    collection: Collection
-    id: str
-    head: bytes
-    data: bytes
-    tail: bytes
+SealedVersion: TypeAlias = tuple[int, Collection, str, bytes, bytes, bytes]
+"""A version in its wire form: sequence number, collection and id of its item, and then the three
+parts that are joined once. A plain tuple, since a page makes hundreds."""
 
 
 def sealed_version(
@@ -45,25 +38,28 @@ def sealed_version(
     head = (
         f'{{"device_id":"{device_id}","vector_clock":{vector_clock},"key_epoch":{key_epoch},'
         f'"is_deleted":{_BOOLEANS[is_deleted]},"received_at":{received_at},"encrypted_data":"'
-    )
+    ).encode()
     tail = b'"}'
     if collection == "tags":
         tail = f'","entry_id":{_text_or_null(entry_id)}}}'.encode()
-    data = pybase64.b64encode(encrypted_data)
-    return SealedVersion(seq, collection, item_id, head.encode(), data, tail)
+    return (seq, collection, item_id, head, pybase64.b64encode(encrypted_data), tail)
 
 
 def page(versions: Sequence[SealedVersion], cursor: str, *, has_more: bool, now: int) -> bytes:
     """The answer to a pull."""
-    parts = [b'{"changes":[']
-    for (collection, item_id), joined in _by_item(versions):
-        parts.append(f'{{"collection":"{collection}","id":"{item_id}","versions":['.encode())
-        parts += joined
-        parts.append(b"]},")
-    if len(parts) > 1:
-        parts[-1] = b"]}"
+    parts: list[bytes] = []
+    before = b'{"changes":['
+    last: tuple[int, Collection, str] | None = None
+    for seq, collection, item_id, head, data, tail in versions:
+        if last == (seq, collection, item_id):
+            parts += (b",", head, data, tail)
+            continue
+        last = (seq, collection, item_id)
+        opening = f'{{"collection":"{collection}","id":"{item_id}","versions":['
+        parts += (before, opening.encode(), head, data, tail)
+        before = b"]},"
     end = f'],"cursor":"{cursor}","has_more":{_BOOLEANS[has_more]},"server_time":{now}}}'
-    parts.append(end.encode())
+    parts += (b"]}" if parts else before, end.encode())
     return b"".join(parts)
 
 
@@ -79,7 +75,7 @@ def results_with_versions(
     results: Sequence[Result], found: Iterable[Sequence[SealedVersion]]
 ) -> list[dict[str, object]]:
     """Each result, in request order, with the item's versions where the client needs them."""
-    versions = {key: b"".join(parts) for each in found for key, parts in _by_item(each)}
+    versions = {key: b"".join(parts) for each in found for key, parts in _by_item(each).items()}
     return [_result(result, versions) for result in results]
 
 
@@ -98,21 +94,13 @@ def _result(result: Result, versions: Mapping[ItemKey, bytes]) -> dict[str, obje
     return shown
 
 
-def _by_item(versions: Iterable[SealedVersion]) -> Iterator[tuple[ItemKey, list[bytes]]]:
-    """Each item with the parts of its versions, which stand together and share a sequence
-    number."""
-    item: ItemKey | None = None
-    parts: list[bytes] = []
-    for _, collection, item_id, *version in versions:
-        if item == (collection, item_id):
-            parts.append(b",")
-        elif item is not None:
-            yield item, parts
-            parts = []
-        item = (collection, item_id)
-        parts += version
-    if item is not None:
-        yield item, parts
+def _by_item(versions: Iterable[SealedVersion]) -> dict[ItemKey, list[bytes]]:
+    """The parts of each item's versions, with commas between them."""
+    items: dict[ItemKey, list[bytes]] = {}
+    for _, collection, item_id, head, data, tail in versions:
+        parts = items.setdefault((collection, item_id), [])
+        parts += (b",", head, data, tail) if parts else (head, data, tail)
+    return items
 
 
 def _text_or_null(text: str | None) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from app.auth.dependencies import CurrentDeviceDep, current_device
+from app.auth.dependencies import UserDb
 from app.http.bodies import JsonBody
 from app.http.routing import StrictRoute
 from app.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT, MAX_WAIT_SECONDS, published_limits
@@ -27,24 +27,23 @@ WaitSeconds = Annotated[int, Query(ge=0, le=MAX_WAIT_SECONDS)]
 
 @router.post("/push", response_class=Response)
 async def push(
-    device: CurrentDeviceDep,
+    db: UserDb,
     sync: SyncDep,
     body: Annotated[PushIn, Depends(JsonBody(PushIn, "max_push_bytes", check=check_parts))],
 ) -> Response:
     request = PushRequest(
-        changes=changes_of(body, device.device_id),
+        changes=changes_of(body, db.device_id),
         atomic=body.atomic,
         confirm_deletes=body.confirm_deletes,
         is_reset=body.is_reset,
         reset_from=body.reset_from,
     )
-    return _json(await sync.push(device, request))
+    return _json(await sync.push(db, request))
 
 
 @router.get("/pull", response_class=Response)
 async def pull(
-    request: Request,
-    device: CurrentDeviceDep,
+    db: UserDb,
     sync: SyncDep,
     cursor: CursorQuery,
     collections: CollectionsQuery,
@@ -52,14 +51,14 @@ async def pull(
     wait: WaitSeconds = 0,
 ) -> Response:
     asked = PullRequest(cursor, collections, limit, wait)
-    if wait and await sync.has_news(device, asked):
-        device = await current_device(request)
-    return _json(await sync.pull(device, asked))
+    if wait:
+        await sync.wait_for_news(db, asked)
+    return _json(await sync.pull(db, asked))
 
 
 @router.get("/status")
-async def status(request: Request, device: CurrentDeviceDep, sync: SyncDep) -> StatusOut:
-    found = await sync.status(device)
+async def status(request: Request, db: UserDb, sync: SyncDep) -> StatusOut:
+    found = await sync.status(db)
     settings = request.app.state.settings
     return StatusOut(
         epoch=found.state.epoch.hex(),

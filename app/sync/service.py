@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app import events
-from app.auth.devices import CurrentDevice
-from app.auth.sessions import device_is_live
+from app.auth.admission import AdmittedDatabase
 from app.clock import Clock
 from app.config import Settings
-from app.database.port import Database, Plan, Rows, Statement, UserDatabases
-from app.errors import NotAuthenticated
+from app.database.port import Plan, Rows, Statement
 from app.limits import MAX_PULL_BYTES
 from app.signals import Signals
 from app.sync import render, store
@@ -76,84 +74,78 @@ class SyncService:
 
     def __init__(
         self,
-        users: UserDatabases,
         settings: Settings,
         cursor_keys: tuple[bytes, ...],
         signals: Signals,
         clock: Clock,
     ) -> None:
-        self._users = users
         self._settings = settings
         self._cursor_keys = cursor_keys
         self._signals = signals
         self._clock = clock
 
-    async def push(self, device: CurrentDevice, request: PushRequest) -> bytes:
+    async def push(self, db: AdmittedDatabase, request: PushRequest) -> bytes:
         """Store what the clocks allow, all of it in one transaction, and answer per change.
         Raises TooManyChanges, ForeignAuthor, AtomicAborted, QuotaExceeded, MassDelete,
         ResetNotNeeded or CursorInvalid, and then nothing was stored."""
-        self._check(device, request)
+        self._check(db, request)
         now = int(self._clock())
-        judged = _Push(device, request, self._settings, self._reset_position(device, request), now)
-        decided = await self._users.open(device.user_id).decide(judged.reads, judged.plan)
+        judged = _Push(request, self._settings, self._position(db, request.reset_from), now)
+        decided = await db.decide(judged.reads, judged.plan)
         pushed, rows = decided.outcome, decided.rows[decided.outcome.reads_from :]
         if pushed.aborted:
             raise AtomicAborted(results=render.results_with_versions(pushed.results, rows))
         if pushed.reads_from:
-            self._signals.notify(device.user_id)
+            self._signals.notify(db.user_id)
         _log(pushed.results)
-        cursor = seal(self._cursor_keys[0], device.user_id, pushed.position)
+        cursor = seal(self._cursor_keys[0], db.user_id, pushed.position)
         return render.pushed(pushed.results, rows, cursor, now=now)
 
-    async def pull(self, device: CurrentDevice, request: PullRequest) -> bytes:
+    async def pull(self, db: AdmittedDatabase, request: PullRequest) -> bytes:
         """The next page of changes after the cursor. Raises CursorInvalid or ResetRequired."""
-        position = self._position(device, request.cursor)
-        db = self._users.open(device.user_id)
+        position = self._position(db, request.cursor)
         found = await self._page(db, request, position)
-        cursor = seal(self._cursor_keys[0], device.user_id, found.position)
+        cursor = seal(self._cursor_keys[0], db.user_id, found.position)
         now = int(self._clock())
         return render.page(found.versions, cursor, has_more=found.has_more, now=now)
 
-    async def has_news(self, device: CurrentDevice, request: PullRequest) -> bool:
-        """Whether a pull would bring something, waiting up to `wait_seconds` for it."""
-        position = self._position(device, request.cursor)
-        db = self._users.open(device.user_id)
-        with self._signals.waiter(device.user_id) as waiter:
+    async def wait_for_news(self, db: AdmittedDatabase, request: PullRequest) -> None:
+        """Returns when a pull may bring something, after `wait_seconds` at the latest."""
+        position = self._position(db, request.cursor)
+        with self._signals.waiter(db.user_id) as waiter:
             found = await self._page(db, request, position)
-            return bool(found.versions) or await waiter.wait(request.wait_seconds)
+            if not found.versions:
+                await waiter.wait(request.wait_seconds)
 
-    async def status(self, device: CurrentDevice) -> Status:
+    async def status(self, db: AdmittedDatabase) -> Status:
         """What the account holds now."""
-        rows = await self._users.open(device.user_id).read([store.READ_STATE, store.COUNT_DEVICES])
+        rows = await db.read([store.READ_STATE, store.COUNT_DEVICES])
         state = store.state_of(rows[0][0])
         position = Position(state.seq, state.epoch, state.tag)
-        return Status(state, seal(self._cursor_keys[0], device.user_id, position), rows[1][0][0])
+        return Status(state, seal(self._cursor_keys[0], db.user_id, position), rows[1][0][0])
 
-    def _check(self, device: CurrentDevice, request: PushRequest) -> None:
+    def _check(self, db: AdmittedDatabase, request: PushRequest) -> None:
         if len(request.changes) > self._settings.max_push_changes:
             raise TooManyChanges(limit=self._settings.max_push_changes)
         authors = {change.author for change in request.changes}
-        if not request.is_reset and authors != {device.device_id}:
+        if not request.is_reset and authors != {db.device_id}:
             raise ForeignAuthor
 
-    def _reset_position(self, device: CurrentDevice, request: PushRequest) -> Position | None:
-        if request.reset_from is None:
-            return None
-        return open_cursor(self._cursor_keys, device.user_id, request.reset_from)
-
-    def _position(self, device: CurrentDevice, cursor: str | None) -> Position | None:
+    def _position(self, db: AdmittedDatabase, cursor: str | None) -> Position | None:
         if cursor is None:
             return None
-        return open_cursor(self._cursor_keys, device.user_id, cursor)
+        return open_cursor(self._cursor_keys, db.user_id, cursor)
 
-    async def _page(self, db: Database, request: PullRequest, position: Position | None) -> "_Page":
+    async def _page(
+        self, db: AdmittedDatabase, request: PullRequest, position: Position | None
+    ) -> "_Page":
         after = position.seq if position else 0
         statements = store.select_page(request.collections, after, request.limit, MAX_PULL_BYTES)
         state_rows, versions, ends, tags = await db.read([store.READ_STATE, *statements])
         state = store.state_of(state_rows[0])
         if position is not None and (reason := _reset_reason(position, state, tags)):
             raise ResetRequired(reason=reason)
-        last = versions[-1].seq if versions else state.seq
+        last = versions[-1][0] if versions else state.seq
         has_more = bool(versions) and any(end is not None and end > last for end in ends[0])
         if not has_more:
             return _Page(versions, Position(state.seq, state.epoch, state.tag), has_more=False)
@@ -175,13 +167,11 @@ class _Push:
 
     def __init__(
         self,
-        device: CurrentDevice,
         request: PushRequest,
         settings: Settings,
         reset_position: Position | None,
         now: int,
     ) -> None:
-        self._device = device
         self._request = request
         self._settings = settings
         self._reset_position = reset_position
@@ -217,14 +207,11 @@ class _Push:
         if not plan.after:
             position = Position(state.seq, state.epoch, state.tag)
             return Plan(shown, _Pushed(plan.results, position, 0))
-        writes = [device_is_live(self._device), *store.write_items(plan, state, self._tag)]
+        writes = store.write_items(plan, state, self._tag)
         position = Position(state.seq + len(plan.after), state.epoch, self._tag)
         return Plan([*writes, *shown], _Pushed(plan.results, position, len(writes)))
 
     def _account(self, devices: Rows, state: State) -> Account:
-        mine = (self._device.device_id, "active", self._device.generation)
-        if mine not in devices:
-            raise NotAuthenticated
         return Account(
             devices=frozenset(row[0] for row in devices),
             key_epoch=state.key_epoch,

@@ -38,7 +38,7 @@ READ_STATE = Statement(
     "SELECT seq, tag, epoch, key_epoch, used_bytes, live_entries, live_memories, live_tags,"
     " conflicts FROM sync_state"
 )
-READ_DEVICES = Statement("SELECT device_id, status, generation FROM device_info")
+READ_DEVICES = Statement("SELECT device_id FROM device_info")
 COUNT_DEVICES = Statement("SELECT COUNT(*) FROM device_info WHERE status = 'active'")
 NAME_EPOCH = Statement("UPDATE sync_state SET epoch = randomblob(8) WHERE epoch = x''")
 """A new database gets an epoch of its own when it is first opened."""
@@ -217,7 +217,7 @@ def select_page(
     `limit` versions and stay within `max_bytes` of content, and at least one.
 
     The head looks further than `limit` by the most versions an item can have, so that the bytes of
-    the last item are all counted.
+    the last item are all counted. Where all of it fits, nothing is summed up step by step.
     """
     heads = " UNION ALL ".join(
         f"SELECT seq, size FROM {_TABLES[name]} WHERE seq > ?1" for name in collections
@@ -227,11 +227,15 @@ def select_page(
         for name in collections
     )
     page = (
-        f"WITH head AS (SELECT seq, size FROM ({heads}) ORDER BY seq LIMIT ?2 + {MAX_VERSIONS}),"
+        f"WITH head AS MATERIALIZED (SELECT seq, size FROM ({heads}) ORDER BY seq"
+        f" LIMIT ?2 + {MAX_VERSIONS}),"
+        " by_count AS (SELECT seq FROM head ORDER BY seq LIMIT ?2),"
         " total AS (SELECT seq, RANK() OVER so_far AS place, SUM(size) OVER so_far AS bytes"
         " FROM head WINDOW so_far AS (ORDER BY seq)),"
-        " cutoff AS MATERIALIZED (SELECT COALESCE(MAX(seq) FILTER (WHERE bytes <= ?3 AND"
-        f" place <= ?2), MIN(seq)) AS seq FROM total) {contents} ORDER BY seq"
+        " cutoff AS MATERIALIZED (SELECT CASE WHEN (SELECT SUM(size) FROM head) <= ?3"
+        " THEN (SELECT MAX(seq) FROM by_count) ELSE (SELECT COALESCE("
+        "MAX(seq) FILTER (WHERE bytes <= ?3 AND place <= ?2), MIN(seq)) FROM total) END AS seq)"
+        f" {contents} ORDER BY seq"
     )
     ends = ", ".join(f"(SELECT MAX(seq) FROM {_TABLES[name]})" for name in collections)
     return [

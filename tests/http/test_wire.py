@@ -1,5 +1,6 @@
 """What only a real server and no well-behaved client shows."""
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterator
@@ -106,13 +107,11 @@ def test_chunks_within_the_cap_are_read(server: ServerProcess) -> None:
     ids=["empty", "short", "version", "word", "zero", "header", "TLS", "long path"],
 )
 def test_what_is_no_http_does_not_hurt_others(server: ServerProcess, raw: bytes) -> None:
-    with socket_of(server) as connection:
+    received = b""
+    with socket_of(server) as connection, contextlib.suppress(OSError):  # it may hang up early
         connection.sendall(raw)
-        connection.shutdown(1)
-        try:
-            received = connection.recv(65536)
-        except ConnectionResetError:
-            received = b""
+        connection.shutdown(socket.SHUT_WR)
+        received = connection.recv(65536)
     assert CANARY.encode() not in received
     assert not received or int(received.split(b" ")[1]) in range(400, 500)
     assert exchange(server.port, request("GET", "/health")).status == 200

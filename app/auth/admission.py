@@ -1,0 +1,133 @@
+"""A user's database as one request may use it.
+
+Every unit of work looks first whether the request's device and session are good, in the very
+snapshot or transaction that does the work. So revocation holds for whatever begins after it, a
+push cannot cross it, and it costs no look of its own.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from app.auth import store
+from app.auth.access_token import AccessClaims
+from app.auth.devices import CurrentDevice
+from app.auth.public_key import thumbprint_text
+from app.auth.refresh import Family
+from app.clock import Clock, day_of
+from app.database.port import (
+    Database,
+    Decided,
+    Mark,
+    Missing,
+    Outcome,
+    Plan,
+    Rows,
+    Statement,
+)
+from app.errors import NotAuthenticated
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A request let in: who it comes from, and what is to be noted of this use."""
+
+    device: CurrentDevice
+    notes: tuple[Statement, ...]
+
+
+def question(claims: AccessClaims) -> Statement:
+    """Reads what `admit` needs to know."""
+    return store.select_session(claims.device_id, claims.family_id)
+
+
+def admit(claims: AccessClaims, rows: Rows, now: int) -> Admission:
+    """Raises NotAuthenticated unless device and session are good now. The first use of a pair of
+    tokens ends the pair before; a day's first use is noted."""
+    if not rows:
+        raise NotAuthenticated
+    status, generation, thumbprint, public_key, seen_day = store.status_of(rows[0])
+    family = store.family_of(rows[0])
+    if status != "active" or generation != claims.generation:
+        raise NotAuthenticated
+    if thumbprint_text(thumbprint) != claims.thumbprint or not _is_good(family, claims, now):
+        raise NotAuthenticated
+    device = CurrentDevice(
+        user_id=claims.user_id,
+        device_id=claims.device_id,
+        generation=generation,
+        family_id=family.family_id,
+        thumbprint=thumbprint,
+        public_key=public_key,
+    )
+    notes: list[Statement] = []
+    if claims.family_generation == family.generation and family.confirmed_at is None:
+        notes.append(store.confirm_family(family.family_id, family.generation, now))
+    if seen_day < day_of(now):
+        notes.append(store.see_device(claims.device_id, day_of(now)))
+    return Admission(device, tuple(notes))
+
+
+def _is_good(family: Family, claims: AccessClaims, now: int) -> bool:
+    """Whether the session lives and the token is of its newest pair, or of the one before while
+    the newest was never used."""
+    if family.status != "active" or now >= family.ends_at:
+        return False
+    behind = family.generation - claims.family_generation
+    return behind == 0 or (behind == 1 and family.confirmed_at is None)
+
+
+class AdmittedDatabase:
+    """The port's calls, each of which raises NotAuthenticated if the caller is not let in."""
+
+    def __init__(self, db: Database, claims: AccessClaims, clock: Clock) -> None:
+        self._db = db
+        self._claims = claims
+        self._clock = clock
+
+    @property
+    def user_id(self) -> str:
+        """Whose database it is; signed by us, but good only once a call has returned."""
+        return self._claims.user_id
+
+    @property
+    def device_id(self) -> str:
+        """Who asks; signed by us, but good only once a call has returned."""
+        return self._claims.device_id
+
+    async def read(self, statements: Sequence[Statement], at_least: Mark = None) -> list[Rows]:
+        """See `Database.read`."""
+        return (await self._admitted(statements, at_least))[1]
+
+    async def device(self) -> CurrentDevice:
+        """Who asks."""
+        return (await self._admitted((), None))[0]
+
+    async def decide(
+        self, reads: Sequence[Statement], plan: Callable[[list[Rows]], Plan[Outcome]]
+    ) -> Decided[Outcome]:
+        """See `Database.decide`; what is written is guarded by the device being live."""
+
+        def admitted(rows: list[Rows]) -> Plan[tuple[Outcome, int]]:
+            admission = admit(self._claims, rows[0], int(self._clock()))
+            made = plan(rows[1:])
+            own = (store.device_is_live(admission.device), *admission.notes)
+            return Plan((*own, *made.statements), (made.outcome, len(own)))
+
+        try:
+            decided = await self._db.decide([question(self._claims), *reads], admitted)
+        except Missing:
+            raise NotAuthenticated from None
+        outcome, own = decided.outcome
+        return Decided(outcome, decided.rows[own:])
+
+    async def _admitted(
+        self, statements: Sequence[Statement], at_least: Mark
+    ) -> tuple[CurrentDevice, list[Rows]]:
+        try:
+            rows = await self._db.read([question(self._claims), *statements], at_least)
+        except Missing:
+            raise NotAuthenticated from None
+        admission = admit(self._claims, rows[0], int(self._clock()))
+        if admission.notes:
+            await self._db.write(admission.notes)
+        return admission.device, rows[1:]

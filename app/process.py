@@ -11,6 +11,7 @@ import gc
 _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
 _M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
 _MIB = 1024 * 1024
 _COLLECT_AFTER = (20_000, 20, 50)
 
@@ -32,3 +33,4 @@ def _tell_allocator() -> None:
     mallopt(_M_TRIM_THRESHOLD, 64 * _MIB)
     mallopt(_M_MMAP_THRESHOLD, 32 * _MIB)
     mallopt(_M_TOP_PAD, _MIB)
+    mallopt(_M_ARENA_MAX, 2)  # memory that one thread freed serves the next

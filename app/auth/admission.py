@@ -83,6 +83,7 @@ class AdmittedDatabase:
         self._db = db
         self._claims = claims
         self._clock = clock
+        self._is_known = False
 
     @property
     def user_id(self) -> str:
@@ -102,6 +103,12 @@ class AdmittedDatabase:
         """Who asks."""
         return (await self._admitted((), None))[0]
 
+    async def make_known(self) -> None:
+        """The caller was let in, and this use of its tokens is noted, even if the request itself
+        came to nothing. Raises NotAuthenticated."""
+        if not self._is_known:
+            await self.device()
+
     async def decide(
         self, reads: Sequence[Statement], plan: Callable[[list[Rows]], Plan[Outcome]]
     ) -> Decided[Outcome]:
@@ -117,6 +124,7 @@ class AdmittedDatabase:
             decided = await self._db.decide([question(self._claims), *reads], admitted)
         except Missing:
             raise NotAuthenticated from None
+        self._is_known = True
         outcome, own = decided.outcome
         return Decided(outcome, decided.rows[own:])
 
@@ -130,4 +138,5 @@ class AdmittedDatabase:
         admission = admit(self._claims, rows[0], int(self._clock()))
         if admission.notes:
             await self._db.write(admission.notes)
+        self._is_known = True
         return admission.device, rows[1:]

@@ -89,7 +89,9 @@ async def user_db(request: Request) -> AdmittedDatabase:
     settings = cast("Settings", request.app.state.settings)
     if settings.proof_required == "always":
         await current_device(request)
-    return _auth(request).sessions.admitted(bearer_of(request))
+    admitted = _auth(request).sessions.admitted(bearer_of(request))
+    request.state.make_known = admitted.make_known
+    return admitted
 
 
 async def proven_device(

@@ -40,13 +40,13 @@ from app.auth.pairings import JoinAttempt
 from app.auth.public_key import parse_thumbprint
 from app.errors import NotAuthenticated, NotFound
 from app.http.bodies import JsonBody
-from app.http.fields import encode_base64, is_uuid
+from app.http.fields import QueryInt, encode_base64, is_uuid
 from app.http.routing import StrictRoute
 from app.limits import MAX_WAIT_SECONDS
 
 router = APIRouter(prefix="/auth", route_class=StrictRoute, tags=["auth"])
 
-WaitSeconds = Annotated[int, Query(ge=0, le=MAX_WAIT_SECONDS)]
+WaitSeconds = Annotated[QueryInt, Query(ge=0, le=MAX_WAIT_SECONDS)]
 
 
 async def _pairing_id(pairing_id: Annotated[str, Path()]) -> str:

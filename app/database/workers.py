@@ -17,10 +17,14 @@ Result = TypeVar("Result")
 
 
 class Workers:
-    """A fixed set of threads that serve strands in turn."""
+    """A fixed set of threads that serve strands in turn. Of those that are free, the one that
+    worked last is taken: what it needs is still in its caches."""
 
     def __init__(self, count: int) -> None:
-        self._ready: SimpleQueue[Strand | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._free: list[SimpleQueue[Strand | None]] = []
+        self._waiting: deque[Strand] = deque()
+        self._stopping = False
         self._threads = [
             threading.Thread(target=self._serve, name=f"db-{number}", daemon=True)
             for number in range(count)
@@ -29,18 +33,36 @@ class Workers:
             thread.start()
 
     def schedule(self, strand: "Strand") -> None:
-        self._ready.put(strand)
+        with self._lock:
+            if not self._free:
+                self._waiting.append(strand)
+                return
+            worker = self._free.pop()
+        worker.put(strand)
 
     def stop(self) -> None:
         """Every job scheduled before this is done, and the threads are gone."""
-        for _ in self._threads:
-            self._ready.put(None)
+        with self._lock:
+            self._stopping = True
+            free, self._free = self._free, []
+        for worker in free:
+            worker.put(None)
         for thread in self._threads:
             thread.join()
 
     def _serve(self) -> None:
-        while (strand := self._ready.get()) is not None:
+        inbox: SimpleQueue[Strand | None] = SimpleQueue()
+        while (strand := self._next(inbox)) is not None:
             strand.run_next()
+
+    def _next(self, inbox: "SimpleQueue[Strand | None]") -> "Strand | None":
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            if self._stopping:
+                return None
+            self._free.append(inbox)
+        return inbox.get()
 
 
 _Job: TypeAlias = tuple[Callable[[], Any], asyncio.Future[Any]]

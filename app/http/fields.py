@@ -7,6 +7,7 @@ import pybase64
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     PlainValidator,
     StringConstraints,
@@ -20,6 +21,7 @@ THUMBPRINT_PATTERN = r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$"
 _LAST_OF_THREE = tuple("AEIMQUYcgkosw048")
 """What may stand before one `=`: the last two of its six bits are 0 (RFC 4648 section 3.5)."""
 _LAST_OF_TWO = tuple(f"{last}==" for last in "AQgw")
+_DIGITS = re.compile(r"[0-9]{1,9}")
 _UUID = re.compile(UUID_PATTERN.replace("$", r"\Z"))
 
 
@@ -80,6 +82,14 @@ def sized(least: int, most: int | None = None) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _digits(value: Any) -> Any:
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+        raise PydanticCustomError("must_be_an_integer", "must be an integer")
+    return value
+
+
+QueryInt = Annotated[int, BeforeValidator(_digits)]
+"""A whole number in a query: digits and nothing else."""
 Base64 = Annotated[
     bytes,
     PlainValidator(_base64_field),

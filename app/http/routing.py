@@ -5,26 +5,36 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import Invalid
+from app.errors import EcholiaError, Invalid
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class StrictRoute(APIRoute):
-    """A route that answers 422 for an unknown or repeated query parameter, never ignoring it."""
+    """A route that answers 422 for an unknown or repeated query parameter, never ignoring it.
+
+    A refused request may come from a caller who was not looked up yet: that is done first, so that
+    who may not come in is told so before anything else.
+    """
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
         known = _query_names(self.dependant)
 
         async def strictly(request: Request) -> Response:
-            if request.scope["query_string"]:
-                _check(request, known)
-            return await handle(request)
+            try:
+                if request.scope["query_string"]:
+                    _check(request, known)
+                return await handle(request)
+            except (EcholiaError, RequestValidationError):
+                if make_known := getattr(request.state, "make_known", None):
+                    await make_known()
+                raise
 
         return strictly
 

@@ -17,17 +17,17 @@ async def sync_of(request: Request) -> SyncService:
 
 
 async def cursor_of(cursor: Annotated[str | None, Query()] = None) -> str | None:
-    """The cursor as sent; an absent one means from the start."""
-    if cursor is not None and not 1 <= len(cursor) <= MAX_LENGTH:
+    """The cursor as sent; an absent or empty one means from the start."""
+    if cursor is not None and len(cursor) > MAX_LENGTH:
         raise CursorInvalid
-    return cursor
+    return cursor or None
 
 
 async def collections_of(
     collections: Annotated[str | None, Query()] = None,
 ) -> tuple[Collection, ...]:
-    """Which collections to pull, separated by commas; absent means all."""
-    if collections is None:
+    """Which collections to pull, separated by commas; absent or empty means all."""
+    if not collections:
         return COLLECTIONS
     names = collections.split(",")
     known = tuple(name for name in COLLECTIONS if name in names)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.auth.dependencies import UserDb
 from app.http.bodies import JsonBody
+from app.http.fields import QueryInt
 from app.http.routing import StrictRoute
 from app.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT, MAX_WAIT_SECONDS, published_limits
 from app.sync.dependencies import CollectionsQuery, CursorQuery, SyncDep
@@ -21,8 +22,8 @@ from app.sync.service import PullRequest, PushRequest
 
 router = APIRouter(prefix="/sync", route_class=StrictRoute, tags=["sync"])
 
-Limit = Annotated[int, Query(ge=1, le=MAX_PULL_LIMIT)]
-WaitSeconds = Annotated[int, Query(ge=0, le=MAX_WAIT_SECONDS)]
+Limit = Annotated[QueryInt, Query(ge=1, le=MAX_PULL_LIMIT)]
+WaitSeconds = Annotated[QueryInt, Query(ge=0, le=MAX_WAIT_SECONDS)]
 
 
 @router.post("/push", response_class=Response)

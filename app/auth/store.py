@@ -235,7 +235,7 @@ def keep_newest_families(device_id: str, count: int) -> Statement:
     return Statement(
         "DELETE FROM token_family WHERE device_id = ?1 AND (status = 'ended' OR family_id NOT IN"
         " (SELECT family_id FROM token_family WHERE device_id = ?1 AND status = 'active'"
-        " ORDER BY created_at DESC, rowid DESC LIMIT ?2))",
+        " ORDER BY created_at DESC, refreshed_at DESC, family_id LIMIT ?2))",
         (device_id, count),
     )
 

@@ -7,10 +7,11 @@ Nothing leaves `completed`, `cancelled` and `conflict`, but that time erases the
 """
 
 import hashlib
+import uuid
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from app.auth.devices import Description
+from app.auth.devices import Description, Device
 from app.auth.errors import (
     CommitmentMismatch,
     PairingCancelled,
@@ -53,6 +54,21 @@ class Joiner:
     def is_same(self, other: "Joiner") -> bool:
         """Whether a join is a repetition: same key and same nonce."""
         return self.thumbprint == other.thumbprint and self.nonce == other.nonce
+
+    def device(self, user_id: str, now: int) -> Device:
+        """A first, live row for this device, under a new id."""
+        return Device(
+            device_id=str(uuid.uuid4()),
+            user_id=user_id,
+            thumbprint=self.thumbprint,
+            status="active",
+            generation=1,
+            public_key=self.public_key,
+            wrapping_key=self.wrapping_key,
+            wrapping_key_signature=self.wrapping_key_signature,
+            description=self.description,
+            created_at=now,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +129,13 @@ def cancel_is_new(pairing: Pairing, now: int) -> bool:
     if now >= pairing.expires_at:
         raise PairingExpired
     return pairing.state not in ("completed", "conflict")
+
+
+def joiner_of(pairing: Pairing) -> Joiner:
+    """The new device's side. Raises PairingState before there is one."""
+    if pairing.joiner is None:
+        raise PairingState(state=pairing.state)
+    return pairing.joiner
 
 
 def join_is_new(pairing: Pairing, joiner: Joiner) -> bool:

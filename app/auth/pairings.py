@@ -18,7 +18,6 @@ from app.auth.errors import (
     DeviceRevoked,
     PairingConflict,
     PairingExpired,
-    PairingState,
     ProofRequired,
     PublicKeyInUse,
     TooManyDevices,
@@ -151,7 +150,7 @@ class Pairings:
                 return Plan((), pairing)
             _check_lives(store.devices_of(rows[1]), device.device_id, self._max_devices)
             _check_unused(rows[2])
-            added = _device_of(pairing, str(uuid.uuid4()), now)
+            added = rules.joiner_of(pairing).device(pairing.user_id, now)
             approved = replace(
                 pairing, state="approved", approval=approval, new_device_id=added.device_id
             )
@@ -384,20 +383,3 @@ def _check_unused(rows: Rows) -> None:
         if store.device_of(rows[0]).status != "active":
             raise DeviceRevoked
         raise PublicKeyInUse
-
-
-def _device_of(pairing: Pairing, device_id: str, now: int) -> Device:
-    if pairing.joiner is None:
-        raise PairingState(state=pairing.state)
-    return Device(
-        device_id=device_id,
-        user_id=pairing.user_id,
-        thumbprint=pairing.joiner.thumbprint,
-        status="active",
-        generation=1,
-        public_key=pairing.joiner.public_key,
-        wrapping_key=pairing.joiner.wrapping_key,
-        wrapping_key_signature=pairing.joiner.wrapping_key_signature,
-        description=pairing.joiner.description,
-        created_at=now,
-    )

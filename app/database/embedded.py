@@ -10,7 +10,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import apsw
@@ -38,6 +38,7 @@ SIDE_FILES = ("-wal", "-shm", "-journal")
 
 Result = TypeVar("Result")
 OnOpen = Callable[[str], Awaitable[Sequence[Statement]]]
+Run = Callable[[Callable[[apsw.Connection], Any]], Awaitable[Any]]
 
 
 class FolderRefused(Exception):
@@ -100,46 +101,28 @@ class EmbeddedFile:
         return self._strand.submit(job)
 
 
-class _Runs:
-    """The port's calls, over anything that can run work on a connection."""
+class EmbeddedDatabase:
+    """The port's calls, over a way to run work on the database's connection."""
 
-    async def _run(self, work: Callable[[apsw.Connection], Result]) -> Result:
-        raise NotImplementedError
+    def __init__(self, run: Run) -> None:
+        self._run = run
 
     async def read(self, statements: Sequence[Statement], at_least: Mark = None) -> list[Rows]:
         """See `Database.read`; there is one copy, so it is never behind a mark."""
-        return await self._run(partial(sqlite.read, statements=statements))
+        rows: list[Rows] = await self._run(partial(sqlite.read, statements=statements))
+        return rows
 
     async def write(self, statements: Sequence[Work]) -> Written:
         """See `Database.write`."""
-        return await self._run(partial(sqlite.write, statements=statements))
+        written: Written = await self._run(partial(sqlite.write, statements=statements))
+        return written
 
     async def decide(
         self, reads: Sequence[Statement], plan: Callable[[list[Rows]], Plan[Outcome]]
     ) -> Decided[Outcome]:
         """See `Database.decide`; here the write lock is held throughout and the plan runs once."""
-        return await self._run(lambda held: sqlite.decide(held, reads, plan))
-
-
-class EmbeddedDatabase(_Runs):
-    """A database that stays open: the master database."""
-
-    def __init__(self, file: EmbeddedFile) -> None:
-        self._file = file
-
-    async def _run(self, work: Callable[[apsw.Connection], Result]) -> Result:
-        return await self._file.run(work)
-
-
-class EmbeddedUserDatabase(_Runs):
-    """A handle on one user's database; it costs nothing until it is used."""
-
-    def __init__(self, databases: "EmbeddedDatabases", user_id: str) -> None:
-        self._databases = databases
-        self._user_id = user_id
-
-    async def _run(self, work: Callable[[apsw.Connection], Result]) -> Result:
-        return await self._databases.run(self._user_id, work)
+        decided: Decided[Outcome] = await self._run(lambda held: sqlite.decide(held, reads, plan))
+        return decided
 
 
 class EmbeddedDatabases:
@@ -172,7 +155,7 @@ class EmbeddedDatabases:
         self._template = await self._files.submit(partial(sqlite.translated, make))
         self._master = EmbeddedFile(self._folder / "master.db", "master", self._workers)
         await self._master.start(create=True)
-        return EmbeddedDatabase(self._master)
+        return EmbeddedDatabase(self._master.run)
 
     async def stop(self) -> None:
         """Everything begun is finished, every file closed, the folder free."""
@@ -192,7 +175,7 @@ class EmbeddedDatabases:
 
     def open(self, user_id: str) -> Database:
         """See `UserDatabases.open`."""
-        return EmbeddedUserDatabase(self, user_id)
+        return EmbeddedDatabase(partial(self.run, user_id))
 
     async def reopen(self, user_id: str) -> None:
         """See `UserDatabases.reopen`."""

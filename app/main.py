@@ -5,8 +5,8 @@ lifespan opens anything."""
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 
 from fastapi import FastAPI
@@ -44,8 +44,9 @@ def create_app(settings: Settings, *, clock: Clock = time.time) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with _running(app, settings, clock):
-            yield
+        with _private_files():
+            async with _running(app, settings, clock):
+                yield
 
     app = FastAPI(
         title="Echolia",
@@ -67,9 +68,18 @@ def create_app(settings: Settings, *, clock: Clock = time.time) -> FastAPI:
     return app
 
 
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """What is made meanwhile, by whichever library, is for the owner alone."""
+    before = os.umask(PRIVATE_UMASK)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 @asynccontextmanager
 async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterator[None]:
-    os.umask(PRIVATE_UMASK)
     late = _Late()
     databases = EmbeddedDatabases(
         settings.data_dir, max_open=settings.max_open_databases, on_open=late.statements_on_open

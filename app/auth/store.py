@@ -215,8 +215,9 @@ def status_of(row: Row) -> tuple[Status, int, bytes, bytes, int]:
 
 def insert_family(family: Family, created_at: int) -> Statement:
     return Statement(
-        "INSERT INTO token_family (family_id, device_id, generation, current_hash, created_at,"
-        " refreshed_at, ends_at, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO token_family (family_id, number, device_id, generation, current_hash,"
+        " created_at, refreshed_at, ends_at, status) VALUES"
+        " (?, (SELECT COALESCE(MAX(number), 0) + 1 FROM token_family), ?, ?, ?, ?, ?, ?, ?)",
         (
             family.family_id,
             family.device_id,
@@ -235,7 +236,7 @@ def keep_newest_families(device_id: str, count: int) -> Statement:
     return Statement(
         "DELETE FROM token_family WHERE device_id = ?1 AND (status = 'ended' OR family_id NOT IN"
         " (SELECT family_id FROM token_family WHERE device_id = ?1 AND status = 'active'"
-        " ORDER BY created_at DESC, refreshed_at DESC, family_id LIMIT ?2))",
+        " ORDER BY number DESC LIMIT ?2))",
         (device_id, count),
     )
 

@@ -10,7 +10,8 @@ CREATE TABLE token_family (
     created_at INTEGER NOT NULL,
     refreshed_at INTEGER NOT NULL,
     ends_at INTEGER NOT NULL,
+    number INTEGER NOT NULL, -- later sessions have higher ones
     status TEXT NOT NULL CHECK (status IN ('active', 'ended'))
 );
 CREATE UNIQUE INDEX token_family_id ON token_family (family_id);
-CREATE INDEX token_family_device ON token_family (device_id, created_at);
+CREATE INDEX token_family_device ON token_family (device_id, number);

@@ -6,37 +6,41 @@ from fastapi import Depends, Query
 from starlette.requests import Request
 
 from app.errors import Invalid
+from app.http.fields import QueryInt
+from app.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT, MAX_WAIT_SECONDS
 from app.sync.cursor import MAX_LENGTH
 from app.sync.errors import CursorInvalid
-from app.sync.service import SyncService
+from app.sync.service import PullRequest, SyncService
 from app.sync.versions import COLLECTIONS, Collection
 
 
-async def sync_of(request: Request) -> SyncService:
+def sync_of(request: Request) -> SyncService:
+    """The running application's sync; no dependency, since each costs more than a look does."""
     return cast("SyncService", request.app.state.sync)
 
 
-async def cursor_of(cursor: Annotated[str | None, Query()] = None) -> str | None:
-    """The cursor as sent; an absent or empty one means from the start."""
+async def pull_request_of(
+    cursor: Annotated[str | None, Query()] = None,
+    collections: Annotated[str | None, Query()] = None,
+    limit: Annotated[QueryInt, Query(ge=1, le=MAX_PULL_LIMIT)] = DEFAULT_PULL_LIMIT,
+    wait: Annotated[QueryInt, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0,
+) -> PullRequest:
+    """What to pull. An absent or empty cursor means from the start, absent or empty collections
+    mean all. Raises CursorInvalid or Invalid."""
     if cursor is not None and len(cursor) > MAX_LENGTH:
         raise CursorInvalid
-    return cursor or None
+    return PullRequest(cursor or None, _collections(collections), limit, wait)
 
 
-async def collections_of(
-    collections: Annotated[str | None, Query()] = None,
-) -> tuple[Collection, ...]:
-    """Which collections to pull, separated by commas; absent or empty means all."""
-    if not collections:
+def _collections(names: str | None) -> tuple[Collection, ...]:
+    if not names:
         return COLLECTIONS
-    names = collections.split(",")
-    known = tuple(name for name in COLLECTIONS if name in names)
-    if len(known) != len(names):
+    asked = names.split(",")
+    known = tuple(name for name in COLLECTIONS if name in asked)
+    if len(known) != len(asked):
         reason = "must name collections, each once, separated by commas"
         raise Invalid(errors=[{"path": "query/collections", "reason": reason}])
     return known
 
 
-SyncDep = Annotated[SyncService, Depends(sync_of)]
-CursorQuery = Annotated[str | None, Depends(cursor_of)]
-CollectionsQuery = Annotated[tuple[Collection, ...], Depends(collections_of)]
+PullQuery = Annotated[PullRequest, Depends(pull_request_of)]

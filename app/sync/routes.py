@@ -2,14 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from app.auth.dependencies import UserDb
 from app.http.bodies import JsonBody
-from app.http.fields import QueryInt
 from app.http.routing import StrictRoute
-from app.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT, MAX_WAIT_SECONDS, published_limits
-from app.sync.dependencies import CollectionsQuery, CursorQuery, SyncDep
+from app.limits import published_limits
+from app.sync.dependencies import PullQuery, sync_of
 from app.sync.models import (
     ItemsOut,
     PushIn,
@@ -18,48 +17,38 @@ from app.sync.models import (
     changes_of,
     check_parts,
 )
-from app.sync.service import PullRequest, PushRequest
+from app.sync.service import PushRequest
 
 router = APIRouter(prefix="/sync", route_class=StrictRoute, tags=["sync"])
-
-Limit = Annotated[QueryInt, Query(ge=1, le=MAX_PULL_LIMIT)]
-WaitSeconds = Annotated[QueryInt, Query(ge=0, le=MAX_WAIT_SECONDS)]
 
 
 @router.post("/push", response_class=Response)
 async def push(
+    request: Request,
     db: UserDb,
-    sync: SyncDep,
     body: Annotated[PushIn, Depends(JsonBody(PushIn, "max_push_bytes", check=check_parts))],
 ) -> Response:
-    request = PushRequest(
+    asked = PushRequest(
         changes=changes_of(body, db.device_id),
         atomic=body.atomic,
         confirm_deletes=body.confirm_deletes,
         is_reset=body.is_reset,
         reset_from=body.reset_from,
     )
-    return _json(await sync.push(db, request))
+    return _json(await sync_of(request).push(db, asked))
 
 
 @router.get("/pull", response_class=Response)
-async def pull(
-    db: UserDb,
-    sync: SyncDep,
-    cursor: CursorQuery,
-    collections: CollectionsQuery,
-    limit: Limit = DEFAULT_PULL_LIMIT,
-    wait: WaitSeconds = 0,
-) -> Response:
-    asked = PullRequest(cursor, collections, limit, wait)
-    if wait:
+async def pull(request: Request, db: UserDb, asked: PullQuery) -> Response:
+    sync = sync_of(request)
+    if asked.wait_seconds:
         await sync.wait_for_news(db, asked)
     return _json(await sync.pull(db, asked))
 
 
 @router.get("/status")
-async def status(request: Request, db: UserDb, sync: SyncDep) -> StatusOut:
-    found = await sync.status(db)
+async def status(request: Request, db: UserDb) -> StatusOut:
+    found = await sync_of(request).status(db)
     settings = request.app.state.settings
     return StatusOut(
         epoch=found.state.epoch.hex(),

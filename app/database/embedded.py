@@ -15,6 +15,7 @@ from uuid import UUID
 
 import apsw
 
+from app import events
 from app.database import connection as sqlite
 from app.database.migrate import Schema
 from app.database.open_files import OpenFiles
@@ -34,6 +35,7 @@ from app.database.port import (
 from app.database.workers import Strand, Workers
 
 WORKER_THREADS = 8
+CHECKPOINT_PAGES = 1000
 SIDE_FILES = ("-wal", "-shm", "-journal")
 
 Result = TypeVar("Result")
@@ -54,13 +56,18 @@ class FolderUnusable(FolderRefused):
 
 
 class EmbeddedFile:
-    """One database file with one connection, opened on its strand and used nowhere else."""
+    """One database file with one connection, opened on its strand and used nowhere else.
+
+    The WAL is written back into the file after an answer and not before it: the work that fills it
+    up is acknowledged first.
+    """
 
     def __init__(self, path: Path, schema: Schema, workers: Workers) -> None:
         self._path = path
         self._schema = schema
         self._strand = Strand(workers)
         self._connection: apsw.Connection | None = None
+        self._wal_pages = 0
 
     def start(
         self, statements: Sequence[Statement] = (), *, create: bool = False
@@ -71,6 +78,7 @@ class EmbeddedFile:
             opened = sqlite.connect(self._path, create=create)
             try:
                 sqlite.migrate(opened, self._schema)
+                opened.set_wal_hook(self._note_wal)
                 if statements:
                     sqlite.write(opened, statements)
             except BaseException:
@@ -88,7 +96,27 @@ class EmbeddedFile:
                 raise Unavailable
             return work(self._connection)
 
-        return self._strand.submit(job)
+        done = self._strand.submit(job)
+        done.add_done_callback(self._checkpoint_if_due)
+        return done
+
+    def _note_wal(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint_if_due(self, _done: asyncio.Future[Any]) -> None:
+        if self._wal_pages >= CHECKPOINT_PAGES:
+            self._wal_pages = 0
+            self._strand.submit(self._checkpoint)
+
+    def _checkpoint(self) -> None:
+        """What fails here is tried again after the next write; the WAL keeps all until then."""
+        if self._connection is None:
+            return
+        try:
+            self._connection.wal_checkpoint()
+        except apsw.Error as error:
+            events.storage_failed(kind="checkpoint", error=type(error).__name__)
 
     def close(self) -> asyncio.Future[None]:
         """The file is checkpointed, its WAL gone; work asked for later raises Unavailable."""

@@ -13,7 +13,12 @@ from pathlib import Path
 import pytest
 
 from app.database import connection as sqlite
-from app.database.embedded import EmbeddedDatabases, FolderInUse, FolderUnusable
+from app.database.embedded import (
+    CHECKPOINT_PAGES,
+    EmbeddedDatabases,
+    FolderInUse,
+    FolderUnusable,
+)
 from app.database.port import (
     Blocked,
     Conflict,
@@ -197,6 +202,27 @@ async def test_every_users_connection_syncs_what_it_commits(kept: Storage, user_
     assert found == [[("wal",)], [(2,)]]
     found = await kept.master.read([Statement(f"SELECT * FROM pragma_{name}") for name in names])
     assert found == [[("wal",)], [(2,)]]
+
+
+def wal_size(file: Path) -> int:
+    return Path(f"{file}-wal").stat().st_size
+
+
+async def test_a_wal_is_written_back_while_work_goes_on(kept: Storage, user_id: str) -> None:
+    """However much is written, it stays near the size at which it is due."""
+    db = kept.databases.open(user_id)
+    content = bytes(400_000)
+    for number in range(60):
+        await db.write(
+            [
+                Statement("DELETE FROM sync_commit"),
+                Statement("INSERT INTO sync_commit VALUES (?, ?)", (number, content)),
+            ]
+        )
+    written = 60 * len(content)
+    wal = wal_size(kept.file(user_id))
+    assert wal <= 2 * CHECKPOINT_PAGES * 4096 < written
+    assert len((await db.read([Statement("SELECT tag FROM sync_commit")]))[0][0][0]) == 400_000
 
 
 async def test_a_database_restored_from_a_backup_is_in_wal_mode(kept: Storage) -> None:

@@ -45,20 +45,13 @@ def admit(claims: AccessClaims, rows: Rows, now: int) -> Admission:
     tokens ends the pair before; a day's first use is noted."""
     if not rows:
         raise NotAuthenticated
-    status, generation, thumbprint, public_key, seen_day = store.status_of(rows[0])
+    status, generation, thumbprint, _, seen_day = store.status_of(rows[0])
     family = store.family_of(rows[0])
     if status != "active" or generation != claims.generation:
         raise NotAuthenticated
     if thumbprint_text(thumbprint) != claims.thumbprint or not _is_good(family, claims, now):
         raise NotAuthenticated
-    device = CurrentDevice(
-        user_id=claims.user_id,
-        device_id=claims.device_id,
-        generation=generation,
-        family_id=family.family_id,
-        thumbprint=thumbprint,
-        public_key=public_key,
-    )
+    device = store.current_device_of(claims.user_id, rows[0])
     notes: list[Statement] = []
     if claims.family_generation == family.generation and family.confirmed_at is None:
         notes.append(store.confirm_family(family.family_id, family.generation, now))

@@ -140,15 +140,7 @@ class Sessions:
         family = store.family_of(rows[0])
         idle = self._settings.refresh_token_seconds
         verdict = refresh.judge(family, token, proof, now=now, idle_seconds=idle)
-        _, generation, thumbprint, public_key, _ = store.status_of(rows[0])
-        device = CurrentDevice(
-            user_id=token.user_id,
-            device_id=family.device_id,
-            generation=generation,
-            family_id=family.family_id,
-            thumbprint=thumbprint,
-            public_key=public_key,
-        )
+        device = store.current_device_of(token.user_id, rows[0])
         if verdict == "rotate":
             rotated = replace(family, generation=family.generation + 1)
             made = self._successor(rotated, token.user_id)

@@ -213,6 +213,20 @@ def status_of(row: Row) -> tuple[Status, int, bytes, bytes, int]:
     return cast("tuple[Status, int, bytes, bytes, int]", row[:5])
 
 
+def current_device_of(user_id: str, row: Row) -> CurrentDevice:
+    """The device of a session, which speaks through that session."""
+    family = family_of(row)
+    _, generation, thumbprint, public_key, _ = status_of(row)
+    return CurrentDevice(
+        user_id=user_id,
+        device_id=family.device_id,
+        generation=generation,
+        family_id=family.family_id,
+        thumbprint=thumbprint,
+        public_key=public_key,
+    )
+
+
 def insert_family(family: Family, created_at: int) -> Statement:
     return Statement(
         "INSERT INTO token_family (family_id, number, device_id, generation, current_hash,"

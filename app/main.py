@@ -28,7 +28,7 @@ from app.database import db_manager
 from app.database.embedded import EmbeddedDatabases, FolderRefused
 from app.database.port import Database, Statement
 from app.http.middleware import Skin
-from app.http.openapi import describe_bodies
+from app.http.openapi import describe_calls
 from app.http.stopping import on_stop_signal
 from app.signals import Signals
 from app.sync.routes import router as sync
@@ -61,7 +61,7 @@ def create_app(settings: Settings, *, clock: Clock = time.time) -> FastAPI:
     problems.install(app)
     for router in (sync, auth, about):  # in order of traffic: routes are tried in turn
         app.include_router(router)
-    describe_bodies(app)
+    describe_calls(app)
     if settings.cors_origins:
         _allow_origins(app, settings.cors_origins)
     app.add_middleware(Skin, nonce=lambda: _nonce(app), failure=problems.internal)

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from app.auth.accounts import Accounts
 from app.auth.admission import AdmittedDatabase
 from app.auth.devices import CurrentDevice
+from app.auth.errors import NonceRequired, ProofInvalid, ProofReplayed, ProofRequired
 from app.auth.origins import accepted_origins
 from app.auth.pairings import Pairings
 from app.auth.proofs import Asked, Proofs
@@ -21,9 +22,14 @@ from app.auth.public_key import load_public_key
 from app.auth.sessions import Sessions
 from app.config import Settings
 from app.errors import NotAuthenticated
+from app.http.refusals import BEARER, PROOF, admits, refuses
 
 _SCHEME = "bearer "
 _MAX_AUTHORIZATION = 4200
+
+PROOF_REFUSALS = (ProofRequired, ProofInvalid, ProofReplayed, NonceRequired)
+BY_TOKEN = frozenset({BEARER})
+BY_PROOF = frozenset({PROOF})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,8 @@ def _asked(request: Request) -> Asked:
     )
 
 
+@admits(BY_TOKEN)
+@refuses(NotAuthenticated, *PROOF_REFUSALS)
 async def current_device(request: Request) -> CurrentDevice:
     """The device that asks. Raises NotAuthenticated; where settings say so, a proof's errors."""
     device = await _auth(request).sessions.admitted(bearer_of(request)).device()
@@ -83,6 +91,8 @@ async def current_device(request: Request) -> CurrentDevice:
     return device
 
 
+@admits(BY_TOKEN)
+@refuses(NotAuthenticated, *PROOF_REFUSALS)
 async def user_db(request: Request) -> AdmittedDatabase:
     """The database of the user who asks; each use of it raises NotAuthenticated for who may not.
     Where settings say so, a proof is checked first."""
@@ -94,6 +104,8 @@ async def user_db(request: Request) -> AdmittedDatabase:
     return admitted
 
 
+@admits(BY_TOKEN | BY_PROOF)
+@refuses(*PROOF_REFUSALS)
 async def proven_device(
     request: Request, device: Annotated[CurrentDevice, Depends(current_device)]
 ) -> CurrentDevice:

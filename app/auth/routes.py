@@ -7,6 +7,9 @@ from starlette.requests import Request
 
 from app.auth.challenge import LIFE_SECONDS
 from app.auth.dependencies import (
+    BY_PROOF,
+    BY_TOKEN,
+    PROOF_REFUSALS,
     AskedDep,
     AuthDep,
     CurrentDeviceDep,
@@ -15,7 +18,30 @@ from app.auth.dependencies import (
     current_device,
     has_bearer,
 )
-from app.auth.errors import PairingPayloadTooLarge
+from app.auth.errors import (
+    ChallengeInvalid,
+    CommitmentMismatch,
+    DeviceRevoked,
+    LastDevice,
+    LoginFailed,
+    PairingCancelled,
+    PairingConflict,
+    PairingExpired,
+    PairingPayloadTooLarge,
+    PairingState,
+    PublicKeyInUse,
+    RefreshInvalid,
+    RefreshReused,
+    RegistrationClosed,
+    SignatureInvalid,
+    StaleRequest,
+    TooManyDevices,
+    TooManyPairings,
+    WrappingKeyDiffers,
+    WrappingKeyRequired,
+    WrappingKeySignatureInvalid,
+)
+from app.auth.key_errors import PublicKeyRefused
 from app.auth.models import (
     MAX_APPROVE_BODY_BYTES,
     ApproveIn,
@@ -40,21 +66,27 @@ from app.auth.pairings import JoinAttempt
 from app.auth.public_key import parse_thumbprint
 from app.errors import NotAuthenticated, NotFound
 from app.http.bodies import JsonBody
-from app.http.fields import QueryInt, encode_base64, is_uuid
+from app.http.fields import DIGITS, encode_base64, is_uuid
+from app.http.refusals import admits, refuses
 from app.http.routing import StrictRoute
 from app.limits import MAX_WAIT_SECONDS
 
 router = APIRouter(prefix="/auth", route_class=StrictRoute, tags=["auth"])
 
-WaitSeconds = Annotated[QueryInt, Query(ge=0, le=MAX_WAIT_SECONDS)]
+_ENDS = (PairingCancelled, PairingExpired, PairingConflict)
+_KEYS = (PublicKeyRefused, WrappingKeySignatureInvalid)
+
+WaitSeconds = Annotated[int, Query(ge=0, le=MAX_WAIT_SECONDS), DIGITS]
 
 
+@refuses(NotFound)
 async def _pairing_id(pairing_id: Annotated[str, Path()]) -> str:
     if not is_uuid(pairing_id):
         raise NotFound
     return pairing_id
 
 
+@refuses(NotFound)
 async def _device_id(device_id: Annotated[str, Path()]) -> str:
     if not is_uuid(device_id):
         raise NotFound
@@ -73,7 +105,15 @@ async def register_challenge(
     return RegisterChallengeOut(challenge=encode_base64(challenge), expires_in=LIFE_SECONDS)
 
 
-@router.post("/register", status_code=201)
+@router.post("/register", status_code=201, responses={200: {"model": SessionOut}})
+@refuses(
+    *_KEYS,
+    ChallengeInvalid,
+    SignatureInvalid,
+    DeviceRevoked,
+    RegistrationClosed,
+    WrappingKeyDiffers,
+)
 async def register(
     auth: AuthDep,
     origins: OriginsDep,
@@ -96,6 +136,7 @@ async def challenge(
 
 
 @router.post("/login")
+@refuses(LoginFailed)
 async def log_in(
     auth: AuthDep, origins: OriginsDep, body: Annotated[LoginIn, Depends(JsonBody(LoginIn))]
 ) -> SessionOut:
@@ -105,6 +146,8 @@ async def log_in(
 
 
 @router.post("/refresh")
+@admits(BY_PROOF)
+@refuses(RefreshInvalid, RefreshReused, StaleRequest, *PROOF_REFUSALS)
 async def refresh(
     auth: AuthDep, asked: AskedDep, body: Annotated[RefreshIn, Depends(JsonBody(RefreshIn))]
 ) -> SessionOut:
@@ -125,11 +168,13 @@ async def devices(auth: AuthDep, device: CurrentDeviceDep) -> DevicesOut:
 
 
 @router.delete("/devices/{device_id}", status_code=204)
+@refuses(LastDevice)
 async def revoke(auth: AuthDep, device: ProvenDeviceDep, device_id: DeviceId) -> None:
     await auth.accounts.revoke(device.user_id, device_id, by=device.device_id)
 
 
 @router.post("/pairings", status_code=201)
+@refuses(TooManyPairings, TooManyDevices)
 async def open_pairing(
     auth: AuthDep,
     device: ProvenDeviceDep,
@@ -140,6 +185,8 @@ async def open_pairing(
 
 
 @router.get("/pairings/{pairing_id}")
+@admits(BY_TOKEN, BY_PROOF)
+@refuses(NotAuthenticated, *PROOF_REFUSALS, *_ENDS)
 async def pairing(
     request: Request, auth: AuthDep, asked: AskedDep, pairing_id: PairingId, wait: WaitSeconds = 0
 ) -> PairingOut:
@@ -155,6 +202,9 @@ async def pairing(
 
 
 @router.post("/pairings/{pairing_id}/join")
+@refuses(
+    *_KEYS, *_ENDS, WrappingKeyRequired, SignatureInvalid, PublicKeyInUse, DeviceRevoked
+)
 async def join(
     auth: AuthDep,
     origins: OriginsDep,
@@ -167,6 +217,7 @@ async def join(
 
 
 @router.post("/pairings/{pairing_id}/reveal")
+@refuses(*_ENDS, PairingState, CommitmentMismatch)
 async def reveal(
     auth: AuthDep,
     device: CurrentDeviceDep,
@@ -178,6 +229,9 @@ async def reveal(
 
 
 @router.post("/pairings/{pairing_id}/approve")
+@refuses(
+    *_ENDS, PairingState, PairingPayloadTooLarge, TooManyDevices, PublicKeyInUse, DeviceRevoked
+)
 async def approve(
     auth: AuthDep,
     device: ProvenDeviceDep,
@@ -193,6 +247,8 @@ async def approve(
 
 
 @router.post("/pairings/{pairing_id}/collect")
+@admits(BY_PROOF)
+@refuses(*PROOF_REFUSALS, *_ENDS, PairingState)
 async def collect(
     auth: AuthDep,
     asked: AskedDep,
@@ -203,6 +259,8 @@ async def collect(
 
 
 @router.post("/pairings/{pairing_id}/complete")
+@admits(BY_PROOF)
+@refuses(*PROOF_REFUSALS, *_ENDS, PairingState, DeviceRevoked, LoginFailed)
 async def complete(
     auth: AuthDep,
     asked: AskedDep,
@@ -213,6 +271,8 @@ async def complete(
 
 
 @router.delete("/pairings/{pairing_id}", status_code=204)
+@admits(BY_TOKEN, BY_PROOF)
+@refuses(NotAuthenticated, *PROOF_REFUSALS, PairingExpired)
 async def cancel(request: Request, auth: AuthDep, asked: AskedDep, pairing_id: PairingId) -> None:
     if has_bearer(request):
         await auth.pairings.cancel_by_owner(await current_device(request), pairing_id)

@@ -24,6 +24,13 @@ INLINE_BYTES = 192 * 1024
 """Up to here a body is parsed where it is (well under a millisecond); above, on a thread."""
 
 
+class BodyTooLarge(TooLarge):
+    """The body is larger than this path takes; `limit` is in bytes."""
+
+    code = "body_too_large"
+    title = "The body is larger than this path takes."
+
+
 class JsonBody(Generic[Model]):
     """A dependency that yields the request's body as `model`.
 
@@ -31,6 +38,8 @@ class JsonBody(Generic[Model]):
     `check` sees a large body's bytes before they are parsed, and may refuse them. Raises
     WrongMediaType, TooLarge, what `check` raises, Malformed or Invalid, in that order.
     """
+
+    refuses = (WrongMediaType, BodyTooLarge, Malformed, Invalid)
 
     def __init__(
         self,
@@ -120,10 +129,3 @@ async def _discard(stream: AsyncIterator[bytes], most_bytes: int) -> None:
 
 def _too_large(max_bytes: int) -> TooLarge:
     return BodyTooLarge(limit=max_bytes, headers={"Connection": "close"})
-
-
-class BodyTooLarge(TooLarge):
-    """The body is larger than this path takes; `limit` is in bytes."""
-
-    code = "body_too_large"
-    title = "The body is larger than this path takes."

@@ -6,7 +6,8 @@ from fastapi import Depends, Query
 from starlette.requests import Request
 
 from app.errors import Invalid
-from app.http.fields import QueryInt
+from app.http.fields import DIGITS
+from app.http.refusals import refuses
 from app.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT, MAX_WAIT_SECONDS
 from app.sync.cursor import MAX_LENGTH
 from app.sync.errors import CursorInvalid
@@ -19,11 +20,12 @@ def sync_of(request: Request) -> SyncService:
     return cast("SyncService", request.app.state.sync)
 
 
+@refuses(CursorInvalid, Invalid)
 async def pull_request_of(
     cursor: Annotated[str | None, Query()] = None,
     collections: Annotated[str | None, Query()] = None,
-    limit: Annotated[QueryInt, Query(ge=1, le=MAX_PULL_LIMIT)] = DEFAULT_PULL_LIMIT,
-    wait: Annotated[QueryInt, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_PULL_LIMIT), DIGITS] = DEFAULT_PULL_LIMIT,
+    wait: Annotated[int, Query(ge=0, le=MAX_WAIT_SECONDS), DIGITS] = 0,
 ) -> PullRequest:
     """What to pull. An absent or empty cursor means from the start, absent or empty collections
     mean all. Raises CursorInvalid or Invalid."""

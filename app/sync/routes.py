@@ -5,13 +5,27 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.auth.dependencies import UserDb
+from app.database.port import RowTooLarge
 from app.http.bodies import JsonBody
+from app.http.refusals import refuses
 from app.http.routing import StrictRoute
 from app.limits import published_limits
 from app.sync.dependencies import PullQuery, sync_of
+from app.sync.errors import (
+    AtomicAborted,
+    CursorInvalid,
+    ForeignAuthor,
+    MassDelete,
+    QuotaExceeded,
+    ResetNotNeeded,
+    ResetRequired,
+    TooManyChanges,
+)
 from app.sync.models import (
     ItemsOut,
+    PullOut,
     PushIn,
+    PushOut,
     StatusOut,
     StorageOut,
     changes_of,
@@ -22,7 +36,17 @@ from app.sync.service import PushRequest
 router = APIRouter(prefix="/sync", route_class=StrictRoute, tags=["sync"])
 
 
-@router.post("/push", response_class=Response)
+@router.post("/push", response_class=Response, responses={200: {"model": PushOut}})
+@refuses(
+    TooManyChanges,
+    QuotaExceeded,
+    RowTooLarge,
+    AtomicAborted,
+    MassDelete,
+    CursorInvalid,
+    ResetNotNeeded,
+    ForeignAuthor,
+)
 async def push(
     request: Request,
     db: UserDb,
@@ -38,7 +62,8 @@ async def push(
     return _json(await sync_of(request).push(db, asked))
 
 
-@router.get("/pull", response_class=Response)
+@router.get("/pull", response_class=Response, responses={200: {"model": PullOut}})
+@refuses(ResetRequired)
 async def pull(request: Request, db: UserDb, asked: PullQuery) -> Response:
     sync = sync_of(request)
     if asked.wait_seconds:

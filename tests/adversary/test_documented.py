@@ -136,6 +136,7 @@ def explore(
     load_all_checks()
     checks = CHECKS.get_by_names(list(CHECKED))
     sent = 0
+    session = requests.Session()
 
     @seeded(seed)
     @settings(
@@ -154,7 +155,7 @@ def explore(
                 put_known(part, known, chance)
             if "wait" in (case.query or {}):
                 case.query["wait"] = 0  # waiting is another test's matter
-        response = case.call(base_url=url, auth=account, timeout=PATIENCE_SECONDS)
+        response = case.call(base_url=url, session=session, auth=account, timeout=PATIENCE_SECONDS)
         sent += 1
         case.validate_response(response, checks=checks)
         if account:

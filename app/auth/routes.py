@@ -202,9 +202,7 @@ async def pairing(
 
 
 @router.post("/pairings/{pairing_id}/join")
-@refuses(
-    *_KEYS, *_ENDS, WrappingKeyRequired, SignatureInvalid, PublicKeyInUse, DeviceRevoked
-)
+@refuses(*_KEYS, *_ENDS, WrappingKeyRequired, SignatureInvalid, PublicKeyInUse, DeviceRevoked)
 async def join(
     auth: AuthDep,
     origins: OriginsDep,

@@ -134,7 +134,7 @@ def _complete(document: dict[str, Any], calls: list[_Call]) -> None:
             schema = references[call.body.model, "validation"]
             content = {"application/json": {"schema": schema}}
             operation["requestBody"] = {"required": True, "content": content}
-        operation["security"] = [dict.fromkeys(sorted(way), []) for way in call.ways]
+        operation["security"] = [{key: [] for key in sorted(way)} for way in call.ways]
         _add_refusals(operation["responses"], call)
         for status, response in operation["responses"].items():
             response["headers"] = _headers_of(call.path, status)

@@ -75,7 +75,10 @@ async def detect_clones(sky: Sky, rounds: int) -> None:
         honest = await sky.new_device()
         clone = honest.copied()
         before = sky.count("/auth/refresh", "refresh_reused")
-        caught = lambda: sky.count("/auth/refresh", "refresh_reused") > before  # noqa: B023, E731
+
+        def caught(before: int = before) -> bool:
+            return sky.count("/auth/refresh", "refresh_reused") > before
+
         for turn in range(MOST_TURNS):
             await sky.link.rest(sky.chance.uniform(HOUR + 31, 2 * HOUR))
             mover = clone if turn % 2 else honest

@@ -17,6 +17,7 @@ from tests.kit.pair import paired
 from tests.kit.server import ServerProcess
 
 PATIENCE_SECONDS = 60
+DOORS = 18
 
 
 @dataclass
@@ -28,17 +29,21 @@ class Revoked:
     device: Device
     pairing: Pairing
     chance: random.Random
+    loops: int
     opened: list[str] = field(default_factory=list)
     refused: int = 0
     successes_before: int = 0
     is_over: bool = False
-    cut_off: int = 0
+    is_warm: asyncio.Event = field(default_factory=asyncio.Event)
+    """Every loop has had a success, as far as their number tells."""
+    has_seen_enough: asyncio.Event = field(default_factory=asyncio.Event)
+    """Two refusals a loop, and two a door; or a success that must not be."""
 
     def doors(self) -> dict[str, Callable[[Device], Awaitable[httpx.Response]]]:
         """Every call that a device of the account may make, and the way back in by its key."""
         guest = Device(self.device.http, self.pairing.new.key, origin=self.device.origin)
         mine = self.pairing
-        return {
+        doors: dict[str, Callable[[Device], Awaitable[httpx.Response]]] = {
             "push": lambda each: each.push(each.change()),
             "pull": lambda each: each.pull(),
             "wait": lambda each: each.pull(wait=2),
@@ -48,7 +53,9 @@ class Revoked:
             "log in": lambda each: each.log_in(),
             "register": lambda each: each.register(),
             "log out": lambda each: each.call("POST", "/auth/logout"),
-            "revoke": lambda each: each.call("DELETE", f"/auth/devices/{self.owner.id}", proof=True),
+            "revoke": lambda each: each.call(
+                "DELETE", f"/auth/devices/{self.owner.id}", proof=True
+            ),
             "pair": lambda each: each.call("POST", "/auth/pairings", {}, proof=True),
             "see": lambda each: mine.see(by=each),
             "reveal": lambda each: mine.reveal(by=each),
@@ -58,6 +65,8 @@ class Revoked:
             "its guest collects": lambda _: mine.collect(by=guest),
             "its guest completes": lambda _: mine.complete(by=guest),
         }
+        assert len(doors) == DOORS
+        return doors
 
     async def loop(self, number: int) -> None:
         """One of many, each with its own copy of the tokens."""
@@ -84,9 +93,11 @@ class Revoked:
         try:
             answer = await door(device)
         except httpx.TransportError:
-            self.cut_off += 1
             await asyncio.sleep(0)
             return
+        self._note(name, answer, began_after)
+
+    def _note(self, name: str, answer: httpx.Response, began_after: bool) -> None:
         if not answer.is_success:
             assert answer.status_code < 500
             self.refused += began_after
@@ -94,6 +105,10 @@ class Revoked:
             self.opened.append(name)
         else:
             self.successes_before += 1
+        if self.successes_before >= self.loops:
+            self.is_warm.set()
+        if self.opened or self.refused >= 2 * max(self.loops, DOORS):
+            self.has_seen_enough.set()
 
     _is_gone: bool = False
 
@@ -112,14 +127,16 @@ async def client_of(server: ServerProcess, loops: int) -> AsyncIterator[httpx.As
         yield http
 
 
-async def scene(server: ServerProcess, http: httpx.AsyncClient, chance: random.Random) -> Revoked:
+async def scene(
+    server: ServerProcess, http: httpx.AsyncClient, chance: random.Random, loops: int
+) -> Revoked:
     """An account of two devices, the second of which has a pairing under way."""
     owner = Device(http, origin=server.url)
     (await owner.register()).raise_for_status()
     device = await paired(owner, Device(http, origin=server.url))
     guest = Device(http, origin=server.url)
     pairing = await (await Pairing.open(device, guest)).until("revealed")
-    return Revoked(owner, device, pairing, chance)
+    return Revoked(owner, device, pairing, chance, loops)
 
 
 async def shut_out(folder: Path, chance: random.Random, loops: int, rounds: int) -> None:
@@ -130,8 +147,8 @@ async def shut_out(folder: Path, chance: random.Random, loops: int, rounds: int)
         server = ServerProcess(place, RATE_LIMITS="off", LOG_LEVEL="error")
         with server:
             async with client_of(server, loops) as http:
-                revoked = await scene(server, http, chance)
-                await hunt(server, revoked, loops, is_killed=round_ % 2 == 0)
+                revoked = await scene(server, http, chance, loops)
+                await hunt(server, revoked, is_killed=round_ % 2 == 0)
         assert not revoked.opened
         assert revoked.refused >= 2 * loops
         assert revoked.successes_before
@@ -141,19 +158,16 @@ async def shut_out(folder: Path, chance: random.Random, loops: int, rounds: int)
         )
 
 
-async def hunt(server: ServerProcess, revoked: Revoked, loops: int, *, is_killed: bool) -> None:
+async def hunt(server: ServerProcess, revoked: Revoked, *, is_killed: bool) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as tasks:
-        for number in range(loops):
+        for number in range(revoked.loops):
             tasks.create_task(revoked.loop(number))
-        while revoked.successes_before < loops:
-            await asyncio.sleep(0.01)
+        await revoked.is_warm.wait()
         await revoked.revoke()
         if is_killed:
             server.kill()
             await asyncio.to_thread(server.start)
-        while revoked.refused < max(2 * loops, 2 * len(revoked.doors())):
-            assert not revoked.opened
-            await asyncio.sleep(0.01)
+        await revoked.has_seen_enough.wait()
         revoked.is_over = True
     owner_can = await revoked.owner.call("GET", "/auth/devices", proof=True)
     statuses = {each["device_id"]: each["status"] for each in owner_can.json()["devices"]}

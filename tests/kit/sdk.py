@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+
 from echolia._auth import DeviceAuth
 from echolia._keys import PublicKey
 from echolia._session import Session
-
 from tests.kit.device import ORIGIN
 from tests.kit.keys import DeviceKey
 

@@ -22,7 +22,7 @@ from app.sync.errors import (
     ResetRequired,
     TooManyChanges,
 )
-from app.sync.plan import FREE_DELETES, Account, Items, PushPlan, Reset, Result, plan_push
+from app.sync.plan import FREE_DELETES, Account, Items, PushPlan, Reset, Result, Totals, plan_push
 from app.sync.render import SealedVersion
 from app.sync.store import State
 from app.sync.versions import Change, Collection, ItemKey
@@ -63,7 +63,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class _Pushed:
-    results: tuple[Result, ...]
+    results: Sequence[Result]
     position: Position
     reads_from: int
     aborted: bool = False
@@ -196,18 +196,19 @@ class _Push:
         )
         plan = plan_push(account, items, self._request.changes, now=self._now, reset=reset)
         if self._request.atomic and plan.failures:
-            shown = _shown(plan.failures, items)
+            shown = _shown(plan.failures, plan.stored)
             position = Position(state.seq, state.epoch, state.tag)
             return Plan(shown, _Pushed(plan.failures, position, 0, aborted=True))
-        self._check_limits(plan, state)
-        return self._written(plan, state, items)
+        totals = plan.totals()
+        self._check_limits(totals, state)
+        return self._written(plan, totals, state)
 
-    def _written(self, plan: PushPlan, state: State, items: Items) -> Plan[_Pushed]:
-        shown = _shown(plan.results, {**items, **plan.after})
+    def _written(self, plan: PushPlan, totals: Totals, state: State) -> Plan[_Pushed]:
+        shown = _shown(plan.results, plan.remaining)
         if not plan.after:
             position = Position(state.seq, state.epoch, state.tag)
             return Plan(shown, _Pushed(plan.results, position, 0))
-        writes = store.write_items(plan, state, self._tag)
+        writes = store.write_items(plan, totals, state, self._tag)
         position = Position(state.seq + len(plan.after), state.epoch, self._tag)
         return Plan([*writes, *shown], _Pushed(plan.results, position, len(writes)))
 
@@ -227,8 +228,7 @@ class _Push:
             raise ResetNotNeeded
         return Reset(everywhere=True)
 
-    def _check_limits(self, plan: PushPlan, state: State) -> None:
-        totals = plan.totals()
+    def _check_limits(self, totals: Totals, state: State) -> None:
         limit = self._settings.storage_limit_bytes
         if totals.used_bytes > 0 and state.used_bytes + totals.used_bytes > limit:
             raise QuotaExceeded(used=state.used_bytes, limit=limit)
@@ -255,9 +255,9 @@ def _shown(results: Sequence[Result], items: Items) -> list[Statement]:
     room = MAX_PULL_BYTES
     keys: dict[ItemKey, None] = {}
     for result in results:
-        key = result.change.key
-        if not result.shows_versions or key in keys:
+        if not result.shows_versions or result.change.key in keys:
             continue
+        key = result.change.key
         room -= sum(version.size for version in items.get(key, ()))
         if room < 0:
             break

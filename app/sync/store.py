@@ -9,7 +9,7 @@ import orjson
 from app.database.port import Many, Statement, Work, guard
 from app.limits import MAX_VERSIONS
 from app.sync import clock as clocks
-from app.sync.plan import Items, PushPlan
+from app.sync.plan import Items, PushPlan, Totals
 from app.sync.render import sealed_version
 from app.sync.versions import COLLECTIONS, Change, Collection, ItemKey, Version
 
@@ -106,15 +106,14 @@ def _version_of(row: Row) -> Version:
     )
 
 
-def write_items(plan: PushPlan, state: State, tag: bytes) -> list[Work]:
+def write_items(plan: PushPlan, totals: Totals, state: State, tag: bytes) -> list[Work]:
     """The changed items take the next sequence numbers, the sums follow, and all of it fails as a
     guard if the sequence has moved since `state` was read."""
     rows = _Rows()
     seq = state.seq
     for key, after in plan.after.items():
         seq += 1
-        rows.replace(key, plan.before[key], after, seq)
-    totals = plan.totals()
+        rows.replace(key, plan.stored.get(key, ()), after, seq)
     return [
         guard("(SELECT seq FROM sync_state) = ?", (state.seq,)),
         *rows.statements(),

@@ -122,12 +122,13 @@ def plan_push(
         if not versions:
             result = _judge_new(account, change, reset)
             if result.verdict == "applied":
-                after[key] = (_version_of(change, now),)
+                after[key] = (_version_of(change, now, 0),)
         else:
             result = _judge(account, versions, change, reset)
             if result.verdict in ("applied", "conflict"):
                 after.pop(key, None)  # an item's last change decides its place in the sequence
-                after[key] = [*_undominated(versions, change), _version_of(change, now)]
+                kept = _undominated(versions, change)
+                after[key] = [*kept, _version_of(change, now, _free_slot(kept))]
         results.append(result)
     return PushPlan(results=results, stored=stored, after=after)
 
@@ -209,7 +210,12 @@ def _undominated(versions: Sequence[Version], change: Change) -> list[Version]:
     ]
 
 
-def _version_of(change: Change, now: int) -> Version:
+def _free_slot(kept: Sequence[Version]) -> int:
+    taken = {version.slot for version in kept}
+    return next(slot for slot in range(MAX_VERSIONS + 1) if slot not in taken)
+
+
+def _version_of(change: Change, now: int, slot: int) -> Version:
     return Version(
         change.author,
         change.vector_clock,
@@ -219,6 +225,7 @@ def _version_of(change: Change, now: int) -> Version:
         now,
         len(change.encrypted_data),
         change.digest(),
+        slot,
         change,
     )
 

@@ -52,25 +52,30 @@ def state_of(row: Row) -> State:
 # --- push ---------------------------------------------------------------------------------------
 
 _META = """id, device_id, vector_clock, key_epoch, is_deleted, {entry_id}, received_at, size,
- digest"""
+ digest, slot"""
+_IN_IDS = "unhex(id, '-') IN (SELECT unhex(value, '-') FROM json_each(?))"
+"""Written as in the index, which holds ids as bytes."""
 _SELECT_META = {
-    name: f"SELECT {_META.format(entry_id=_ENTRY_ID[name])} FROM {_TABLES[name]}"
-    " WHERE id IN (SELECT value FROM json_each(?))"
+    name: f"SELECT {_META.format(entry_id=_ENTRY_ID[name])} FROM {_TABLES[name]} WHERE {_IN_IDS}"
     for name in COLLECTIONS
 }
 _DELETE = {
-    name: f"DELETE FROM {_TABLES[name]} WHERE id = ? AND device_id = ? AND counter = ?"
+    name: f"DELETE FROM {_TABLES[name]} WHERE unhex(id, '-') = unhex(?, '-') AND slot = ?"
     for name in COLLECTIONS
 }
-_MOVE = {name: f"UPDATE {_TABLES[name]} SET seq = ? WHERE id = ?" for name in COLLECTIONS}
-_COLUMNS = """id, seq, device_id, counter, vector_clock, key_epoch, is_deleted, received_at, size,
- digest, encrypted_data"""
+_MOVE = {
+    name: f"UPDATE {_TABLES[name]} SET seq = ? WHERE unhex(id, '-') = unhex(?, '-')"
+    for name in COLLECTIONS
+}
+_COLUMNS = """id, slot, seq, device_id, counter, vector_clock, key_epoch, is_deleted, received_at,
+ size, digest, encrypted_data"""
 _INSERT = {
-    name: f"INSERT INTO {_TABLES[name]} ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    name: f"INSERT INTO {_TABLES[name]} ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     for name in COLLECTIONS
 }
 _INSERT["tags"] = (
-    f"INSERT INTO synced_tags ({_COLUMNS}, entry_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO synced_tags ({_COLUMNS}, entry_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -103,6 +108,7 @@ def _version_of(row: Row) -> Version:
         received_at=row[6],
         size=row[7],
         digest=row[8],
+        slot=row[9],
     )
 
 
@@ -152,7 +158,7 @@ class _Rows:
         if before:
             kept = [version for version in before if version in after]
             gone = [version for version in before if version not in after]
-            self._gone[collection] += [(item_id, each.author, each.counter) for each in gone]
+            self._gone[collection] += [(item_id, each.slot) for each in gone]
             self._moved[collection] += [(seq, item_id)] if kept else []
 
     def statements(self) -> Iterator[Many]:
@@ -166,6 +172,7 @@ class _Rows:
 def _row(item_id: str, version: Version, change: Change, seq: int) -> Row:
     row = (
         item_id,
+        version.slot,
         seq,
         version.author,
         version.counter,
@@ -198,7 +205,7 @@ def select_contents(keys: Iterable[ItemKey]) -> list[Statement]:
         ids.setdefault(collection, []).append(item_id)
     return [
         Statement(
-            f"{_content(name)} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY seq",
+            f"{_content(name)} WHERE {_IN_IDS} ORDER BY seq",
             (orjson.dumps(wanted).decode(),),
             sealed_version,
         )

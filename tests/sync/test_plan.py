@@ -448,6 +448,9 @@ def test_versions_are_pairwise_concurrent_at_most_eight_and_named_by_author_and_
             assert_concurrent(clocks_of(versions))
             names = [(version.author, version.counter) for version in versions]
             assert len(names) == len(set(names))
+            slots = [version.slot for version in versions]
+            assert len(slots) == len(set(slots)), "two versions of an item share a place in storage"
+            assert max(slots) <= MAX_VERSIONS
             assert all(counter >= 1 for _, counter in names)
 
 

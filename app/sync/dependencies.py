@@ -2,7 +2,7 @@
 
 from typing import Annotated, cast
 
-from fastapi import Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from app.errors import Invalid
@@ -19,17 +19,23 @@ def sync_of(request: Request) -> SyncService:
     return cast("SyncService", request.app.state.sync)
 
 
-async def pull_request_of(
-    cursor: Annotated[str | None, Query()] = None,
-    collections: Annotated[str | None, Query()] = None,
-    limit: Annotated[QueryInt, Query(ge=1, le=MAX_PULL_LIMIT)] = DEFAULT_PULL_LIMIT,
-    wait: Annotated[QueryInt, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0,
-) -> PullRequest:
-    """What to pull. An absent or empty cursor means from the start, absent or empty collections
-    mean all. Raises CursorInvalid or Invalid."""
-    if cursor is not None and len(cursor) > MAX_LENGTH:
-        raise CursorInvalid
-    return PullRequest(cursor or None, _collections(collections), limit, wait)
+class PullIn(BaseModel):
+    """The query of a pull. An absent or empty cursor means from the start, absent or empty
+    collections mean all."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    cursor: str | None = None
+    collections: str | None = None
+    limit: Annotated[QueryInt, Field(ge=1, le=MAX_PULL_LIMIT)] = DEFAULT_PULL_LIMIT
+    wait: Annotated[QueryInt, Field(ge=0, le=MAX_WAIT_SECONDS)] = 0
+
+    def request(self) -> PullRequest:
+        """What to pull. Raises CursorInvalid or Invalid."""
+        if self.cursor is not None and len(self.cursor) > MAX_LENGTH:
+            raise CursorInvalid
+        collections = _collections(self.collections)
+        return PullRequest(self.cursor or None, collections, self.limit, self.wait)
 
 
 def _collections(names: str | None) -> tuple[Collection, ...]:
@@ -41,6 +47,3 @@ def _collections(names: str | None) -> tuple[Collection, ...]:
         reason = "must name collections, each once, separated by commas"
         raise Invalid(errors=[{"path": "query/collections", "reason": reason}])
     return known
-
-
-PullQuery = Annotated[PullRequest, Depends(pull_request_of)]

@@ -216,42 +216,21 @@ def select_contents(keys: Iterable[ItemKey]) -> list[Statement]:
 # --- pull ---------------------------------------------------------------------------------------
 
 
-def select_page(
-    collections: Sequence[Collection], after: int, limit: int, max_bytes: int
-) -> list[Statement]:
-    """The next items of these collections in order of the sequence, whole: as many as begin within
-    `limit` versions and stay within `max_bytes` of content, and at least one.
-
-    The head looks further than `limit` by the most versions an item can have, so that the bytes of
-    the last item are all counted. Where all of it fits, nothing is summed up step by step.
-    """
+def select_head(collections: Sequence[Collection], after: int, limit: int) -> Statement:
+    """Number and size of the next versions of these collections, in order: a `Head`, which looks
+    further than `limit` by the most versions that an item can have."""
     heads = " UNION ALL ".join(
         f"SELECT seq, size FROM {_TABLES[name]} WHERE seq > ?1" for name in collections
     )
+    return Statement(f"{heads} ORDER BY seq LIMIT ?2", (after, limit + MAX_VERSIONS))
+
+
+def select_page(collections: Sequence[Collection], after: int, end: int) -> Statement:
+    """The items of these collections after one place and up to another, as `SealedVersion`s."""
     contents = " UNION ALL ".join(
-        f"{_content(name)} WHERE seq > ?1 AND seq <= (SELECT seq FROM cutoff)"
-        for name in collections
+        f"{_content(name)} WHERE seq > ?1 AND seq <= ?2" for name in collections
     )
-    page = (
-        f"WITH head AS MATERIALIZED (SELECT seq, size FROM ({heads}) ORDER BY seq"
-        f" LIMIT ?2 + {MAX_VERSIONS}),"
-        " by_count AS (SELECT seq FROM head ORDER BY seq LIMIT ?2),"
-        " total AS (SELECT seq, RANK() OVER so_far AS place, SUM(size) OVER so_far AS bytes"
-        " FROM head WINDOW so_far AS (ORDER BY seq)),"
-        " cutoff AS MATERIALIZED (SELECT CASE WHEN (SELECT SUM(size) FROM head) <= ?3"
-        " THEN (SELECT MAX(seq) FROM by_count) ELSE (SELECT COALESCE("
-        "MAX(seq) FILTER (WHERE bytes <= ?3 AND place <= ?2), MIN(seq)) FROM total) END AS seq)"
-        f" {contents} ORDER BY seq"
-    )
-    ends = ", ".join(f"(SELECT MAX(seq) FROM {_TABLES[name]})" for name in collections)
-    return [
-        Statement(page, (after, limit, max_bytes), sealed_version),
-        Statement(f"SELECT {ends}"),
-        Statement(
-            "SELECT seq, tag FROM sync_commit WHERE seq >= ? ORDER BY seq LIMIT ?",
-            (after, limit + 2),
-        ),
-    ]
+    return Statement(f"{contents} ORDER BY seq", (after, end), sealed_version)
 
 
 def select_commit_at(seq: int) -> Statement:

@@ -12,10 +12,10 @@ import atexit
 import contextlib
 import logging
 import os
-import queue
 import sys
 import threading
 import traceback
+from collections import deque
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -23,23 +23,30 @@ import orjson
 import structlog
 
 _MAX_WAITING_LINES = 10_000
+_GATHER_SECONDS = 0.02
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 class _LineWriter:
-    """Writes lines to standard output on a thread of its own; never blocks whoever logs."""
+    """Writes lines to standard output on a thread of its own; never blocks whoever logs. The
+    thread is woken for many lines at once: to be woken for each would cost a request more than
+    its line does."""
 
     def __init__(self) -> None:
-        self._lines: queue.Queue[str | threading.Event] = queue.Queue(_MAX_WAITING_LINES)
+        self._lines: deque[str | threading.Event] = deque()
+        self._has_lines = threading.Event()
+        self._in_a_hurry = threading.Event()
         self._dropped = 0
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
     def write(self, line: str) -> None:
-        try:
-            self._lines.put_nowait(line)
-        except queue.Full:
+        if len(self._lines) < _MAX_WAITING_LINES:
+            self._lines.append(line)
+        else:
             self._dropped += 1
+        if not self._has_lines.is_set():
+            self._has_lines.set()
         if self._thread is None:
             self._start()
 
@@ -48,10 +55,9 @@ class _LineWriter:
         if self._thread is None:
             return
         reached = threading.Event()
-        try:
-            self._lines.put(reached, timeout=timeout)
-        except queue.Full:
-            return
+        self._lines.append(reached)
+        self._in_a_hurry.set()
+        self._has_lines.set()
         reached.wait(timeout)
 
     def _start(self) -> None:
@@ -62,7 +68,15 @@ class _LineWriter:
 
     def _run(self) -> None:
         while True:
-            line = self._lines.get()
+            self._has_lines.wait()
+            self._in_a_hurry.wait(_GATHER_SECONDS)
+            self._in_a_hurry.clear()
+            self._has_lines.clear()  # before they are taken: what comes meanwhile wakes again
+            self._take_all()
+
+    def _take_all(self) -> None:
+        while self._lines:
+            line = self._lines.popleft()
             if isinstance(line, threading.Event):
                 line.set()
                 continue

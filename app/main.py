@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__, events, problems
@@ -36,6 +37,15 @@ from app.sync.service import ON_OPEN, SyncService
 
 PRIVATE_UMASK = 0o077
 PAIRINGS_FORGOTTEN_SECONDS = 60
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""The framework's own would send paths, queries and messages of exceptions wherever variables of
+the environment say; what leaves this process is in `events`."""
 
 
 def create_app(settings: Settings, *, clock: Clock = time.time) -> FastAPI:
@@ -56,6 +66,7 @@ def create_app(settings: Settings, *, clock: Clock = time.time) -> FastAPI:
         redoc_url="/redoc" if settings.debug else None,
         openapi_url="/openapi.json" if settings.debug else None,
         redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
     )
     app.state.settings = settings
     problems.install(app)

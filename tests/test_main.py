@@ -292,3 +292,13 @@ async def test_a_file_made_but_not_noted_is_kept_when_the_device_comes_back(
         assert (await again.log_in()).is_success
         assert len((await again.pull_all()).items) == 1
     assert user_file(settings.data_dir, device.user_id).exists()
+
+
+async def test_no_variable_of_the_environment_makes_the_framework_tell_of_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    app = create_app(Settings(data_dir=tmp_path))
+    assert not app._native_telemetry.enabled()
+    assert not app._native_telemetry.config["auto_configure"]

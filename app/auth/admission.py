@@ -23,6 +23,7 @@ from app.database.port import (
     Plan,
     Rows,
     Statement,
+    Then,
 )
 from app.errors import NotAuthenticated
 
@@ -88,13 +89,18 @@ class AdmittedDatabase:
         """Who asks; signed by us, but good only once a call has returned."""
         return self._claims.device_id
 
-    async def read(self, statements: Sequence[Statement], at_least: Mark = None) -> list[Rows]:
+    async def read(
+        self,
+        statements: Sequence[Statement],
+        at_least: Mark = None,
+        then: Then | None = None,
+    ) -> list[Rows]:
         """See `Database.read`."""
-        return (await self._admitted(statements, at_least))[1]
+        return (await self._admitted(statements, at_least, then))[1]
 
     async def device(self) -> CurrentDevice:
         """Who asks."""
-        return (await self._admitted((), None))[0]
+        return (await self._admitted((), None, None))[0]
 
     async def make_known(self) -> None:
         """The caller was let in, and this use of its tokens is noted, even if the request itself
@@ -122,13 +128,19 @@ class AdmittedDatabase:
         return Decided(outcome, decided.rows[own:])
 
     async def _admitted(
-        self, statements: Sequence[Statement], at_least: Mark
+        self, statements: Sequence[Statement], at_least: Mark, then: Then | None
     ) -> tuple[CurrentDevice, list[Rows]]:
+        admissions: list[Admission] = []
+
+        def admitted(rows: list[Rows]) -> Sequence[Statement]:
+            admissions.append(admit(self._claims, rows[0], int(self._clock())))
+            return then(rows[1:]) if then is not None else ()
+
         try:
-            rows = await self._db.read([question(self._claims), *statements], at_least)
+            rows = await self._db.read([question(self._claims), *statements], at_least, admitted)
         except Missing:
             raise NotAuthenticated from None
-        admission = admit(self._claims, rows[0], int(self._clock()))
+        admission = admissions[-1]
         if admission.notes:
             await self._db.write(admission.notes)
         self._is_known = True

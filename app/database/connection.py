@@ -25,6 +25,7 @@ from app.database.port import (
     RowTooLarge,
     Statement,
     StorageError,
+    Then,
     Unavailable,
     Unknown,
     Work,
@@ -70,11 +71,18 @@ def _connect(path: Path, *, create: bool) -> apsw.Connection:
     return connection
 
 
-def read(connection: apsw.Connection, statements: Sequence[Statement]) -> list[Rows]:
+def read(
+    connection: apsw.Connection, statements: Sequence[Statement], then: Then | None = None
+) -> list[Rows]:
     """Rows per statement, from one snapshot."""
-    if len(statements) == 1:
-        return translated(lambda: _run_all(connection, statements))
-    return _transaction(connection, "BEGIN", lambda: _run_all(connection, statements))
+
+    def work() -> list[Rows]:
+        rows = _run_all(connection, statements)
+        return rows if then is None else rows + _run_all(connection, then(rows))
+
+    if len(statements) == 1 and then is None:
+        return translated(work)
+    return _transaction(connection, "BEGIN", work)
 
 
 def write(connection: apsw.Connection, statements: Sequence[Work]) -> Written:

@@ -28,6 +28,7 @@ from app.database.port import (
     Plan,
     Rows,
     Statement,
+    Then,
     Unavailable,
     Work,
     Written,
@@ -135,9 +136,14 @@ class EmbeddedDatabase:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    async def read(self, statements: Sequence[Statement], at_least: Mark = None) -> list[Rows]:
+    async def read(
+        self,
+        statements: Sequence[Statement],
+        at_least: Mark = None,
+        then: Then | None = None,
+    ) -> list[Rows]:
         """See `Database.read`; there is one copy, so it is never behind a mark."""
-        rows: list[Rows] = await self._run(partial(sqlite.read, statements=statements))
+        rows: list[Rows] = await self._run(partial(sqlite.read, statements=statements, then=then))
         return rows
 
     async def write(self, statements: Sequence[Work]) -> Written:

@@ -46,6 +46,7 @@ class Many(NamedTuple):
 
 
 Work: TypeAlias = Statement | Many
+Then: TypeAlias = Callable[[list[Rows]], Sequence[Statement]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,15 @@ class Unknown(StorageError):
 class Database(Protocol):
     """One SQL database."""
 
-    async def read(self, statements: Sequence[Statement], at_least: Mark = None) -> list[Rows]:
-        """Rows per statement, all from one snapshot that holds at least `at_least`."""
+    async def read(
+        self,
+        statements: Sequence[Statement],
+        at_least: Mark = None,
+        then: Then | None = None,
+    ) -> list[Rows]:
+        """Rows per statement, all from one snapshot that holds at least `at_least`. `then`, which
+        is pure and may run on another thread, names further statements by what was found so far;
+        theirs are from the same snapshot or a later one."""
         ...
 
     async def write(self, statements: Sequence[Work]) -> Written:

@@ -4,27 +4,28 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.errors import EcholiaError, Invalid
+from app.http.direct import directly, query_names
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class StrictRoute(APIRoute):
-    """A route that answers 422 for an unknown or repeated query parameter, never ignoring it.
+    """A route that answers 422 for an unknown or repeated query parameter, never ignoring it, and
+    is spared the framework's solver where it has nothing to solve.
 
     A refused request may come from a caller who was not looked up yet: that is done first, so that
     who may not come in is told so before anything else.
     """
 
     def get_route_handler(self) -> Handler:
-        handle = super().get_route_handler()
-        known = _query_names(self.dependant)
+        handle = directly(self) or super().get_route_handler()
+        known = query_names(self.dependant)
 
         async def strictly(request: Request) -> Response:
             try:
@@ -49,12 +50,6 @@ def allowed_methods(app: FastAPI, path: str) -> str:
     if "GET" in allowed:
         allowed.add("HEAD")
     return ", ".join(sorted(allowed))
-
-
-def _query_names(dependant: Dependant) -> frozenset[str]:
-    """What the call and everything it depends on read from the query."""
-    own = frozenset(parameter.alias for parameter in dependant.query_params)
-    return own.union(*(_query_names(each) for each in dependant.dependencies))
 
 
 def _check(request: Request, known: frozenset[str]) -> None:

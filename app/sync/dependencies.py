@@ -2,12 +2,11 @@
 
 from typing import Annotated, cast
 
-from fastapi import Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from app.errors import Invalid
 from app.http.fields import DIGITS
-from app.http.refusals import refuses
 from app.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT, MAX_WAIT_SECONDS
 from app.sync.cursor import MAX_LENGTH
 from app.sync.errors import CursorInvalid
@@ -20,18 +19,23 @@ def sync_of(request: Request) -> SyncService:
     return cast("SyncService", request.app.state.sync)
 
 
-@refuses(CursorInvalid, Invalid)
-async def pull_request_of(
-    cursor: Annotated[str | None, Query()] = None,
-    collections: Annotated[str | None, Query()] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_PULL_LIMIT), DIGITS] = DEFAULT_PULL_LIMIT,
-    wait: Annotated[int, Query(ge=0, le=MAX_WAIT_SECONDS), DIGITS] = 0,
-) -> PullRequest:
-    """What to pull. An absent or empty cursor means from the start, absent or empty collections
-    mean all. Raises CursorInvalid or Invalid."""
-    if cursor is not None and len(cursor) > MAX_LENGTH:
-        raise CursorInvalid
-    return PullRequest(cursor or None, _collections(collections), limit, wait)
+class PullIn(BaseModel):
+    """The query of a pull. An absent or empty cursor means from the start, absent or empty
+    collections mean all."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    cursor: str | None = None
+    collections: str | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_PULL_LIMIT), DIGITS] = DEFAULT_PULL_LIMIT
+    wait: Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS), DIGITS] = 0
+
+    def request(self) -> PullRequest:
+        """What to pull. Raises CursorInvalid or Invalid."""
+        if self.cursor is not None and len(self.cursor) > MAX_LENGTH:
+            raise CursorInvalid
+        collections = _collections(self.collections)
+        return PullRequest(self.cursor or None, collections, self.limit, self.wait)
 
 
 def _collections(names: str | None) -> tuple[Collection, ...]:
@@ -43,6 +47,3 @@ def _collections(names: str | None) -> tuple[Collection, ...]:
         reason = "must name collections, each once, separated by commas"
         raise Invalid(errors=[{"path": "query/collections", "reason": reason}])
     return known
-
-
-PullQuery = Annotated[PullRequest, Depends(pull_request_of)]

@@ -69,10 +69,11 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class PushPlan:
-    """The results in request order, and each changed item's versions before and after."""
+    """The results in request order; the items as they are stored, and those that change as they
+    will be."""
 
-    results: tuple[Result, ...]
-    before: Items
+    results: Sequence[Result]
+    stored: Items
     after: Items
 
     @property
@@ -80,13 +81,18 @@ class PushPlan:
         """What makes an atomic push fail."""
         return tuple(each for each in self.results if each.verdict in ("rejected", "stale"))
 
+    @property
+    def remaining(self) -> Items:
+        """The items as they will be, changed or not."""
+        return {**self.stored, **self.after} if self.stored else self.after
+
     def totals(self) -> Totals:
         """By how much the sums over all items change; `deletes` counts items that are live now and
         would not be."""
         used = conflicts = deletes = 0
         live = dict.fromkeys(COLLECTIONS, 0)
         for key, after in self.after.items():
-            before = self.before[key]
+            before = self.stored.get(key, ())
             if not before and len(after) == 1:  # a new item, by far the most common
                 used += after[0].size
                 live[key[0]] += not after[0].is_deleted
@@ -111,15 +117,28 @@ def plan_push(
     results: list[Result] = []
     after: dict[ItemKey, Sequence[Version]] = {}
     for change in changes:
-        key = change.key
-        versions = after.get(key) or stored.get(key, ())
-        result = _judge(account, versions, change, reset)
-        if result.verdict in ("applied", "conflict"):
-            after.pop(key, None)  # an item's last change decides its place in the sequence
-            after[key] = [*_undominated(versions, change), _version_of(change, now)]
+        key = (change.collection, change.id)
+        versions = after.get(key) or stored.get(key)
+        if not versions:
+            result = _judge_new(account, change, reset)
+            if result.verdict == "applied":
+                after[key] = (_version_of(change, now, 0),)
+        else:
+            result = _judge(account, versions, change, reset)
+            if result.verdict in ("applied", "conflict"):
+                after.pop(key, None)  # an item's last change decides its place in the sequence
+                kept = _undominated(versions, change)
+                after[key] = [*kept, _version_of(change, now, _free_slot(kept))]
         results.append(result)
-    before = {key: stored.get(key, ()) for key in after}
-    return PushPlan(results=tuple(results), before=before, after=after)
+    return PushPlan(results=results, stored=stored, after=after)
+
+
+def _judge_new(account: Account, change: Change, reset: Reset | None) -> Result:
+    """As `_judge`, for an item of which nothing is stored: by far the most common."""
+    code = _structural_fault(account, change) or _epoch_fault(account, change)
+    if code is None and not _first_counters_are_honest(change, reset):
+        code = "clock_invalid"
+    return Result(change, "applied") if code is None else Result(change, "rejected", code)
 
 
 def _judge(
@@ -135,9 +154,8 @@ def _judge(
         return Result(change, "replayed") if same else Result(change, "rejected", "clock_reuse")
     if "before" in orders:
         return Result(change, "stale")
-    if change.key_epoch != account.key_epoch:
-        old = change.key_epoch < account.key_epoch
-        return Result(change, "rejected", "stale_key_epoch" if old else "unknown_key_epoch")
+    if code := _epoch_fault(account, change):
+        return Result(change, "rejected", code)
     if not _counters_are_honest(versions, change, reset):
         return Result(change, "rejected", "clock_invalid")
     if orders.count("concurrent") >= MAX_VERSIONS:
@@ -156,13 +174,22 @@ def _structural_fault(account: Account, change: Change) -> Rejection | None:
     return None
 
 
+def _epoch_fault(account: Account, change: Change) -> Rejection | None:
+    if change.key_epoch == account.key_epoch:
+        return None
+    return "stale_key_epoch" if change.key_epoch < account.key_epoch else "unknown_key_epoch"
+
+
+def _first_counters_are_honest(change: Change, reset: Reset | None) -> bool:
+    clock = change.vector_clock
+    return change.author in clock and (len(clock) == 1 or reset is not None)
+
+
 def _counters_are_honest(versions: Sequence[Version], change: Change, reset: Reset | None) -> bool:
     """The author's own counter is new for this item; others' do not exceed what is stored, so
     that nobody can claim to have seen what was never there."""
     clock = change.vector_clock
     own = clock.get(change.author, 0)
-    if not versions:
-        return own > 0 and (len(clock) == 1 or reset is not None)
     known = clocks.highest(version.vector_clock for version in versions)
     if own <= known.get(change.author, 0):
         return False
@@ -183,7 +210,12 @@ def _undominated(versions: Sequence[Version], change: Change) -> list[Version]:
     ]
 
 
-def _version_of(change: Change, now: int) -> Version:
+def _free_slot(kept: Sequence[Version]) -> int:
+    taken = {version.slot for version in kept}
+    return next(slot for slot in range(MAX_VERSIONS + 1) if slot not in taken)
+
+
+def _version_of(change: Change, now: int, slot: int) -> Version:
     return Version(
         change.author,
         change.vector_clock,
@@ -193,6 +225,7 @@ def _version_of(change: Change, now: int) -> Version:
         now,
         len(change.encrypted_data),
         change.digest(),
+        slot,
         change,
     )
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.auth.dependencies import UserDb
 from app.database.port import RowTooLarge
@@ -10,7 +10,7 @@ from app.http.bodies import JsonBody
 from app.http.refusals import refuses
 from app.http.routing import StrictRoute
 from app.limits import published_limits
-from app.sync.dependencies import PullQuery, sync_of
+from app.sync.dependencies import PullIn, sync_of
 from app.sync.errors import (
     AtomicAborted,
     CursorInvalid,
@@ -63,9 +63,9 @@ async def push(
 
 
 @router.get("/pull", response_class=Response, responses={200: {"model": PullOut}})
-@refuses(ResetRequired)
-async def pull(request: Request, db: UserDb, asked: PullQuery) -> Response:
-    sync = sync_of(request)
+@refuses(CursorInvalid, ResetRequired)
+async def pull(request: Request, db: UserDb, query: Annotated[PullIn, Query()]) -> Response:
+    sync, asked = sync_of(request), query.request()
     if asked.wait_seconds:
         await sync.wait_for_news(db, asked)
     return _json(await sync.pull(db, asked))

@@ -22,7 +22,8 @@ from app.sync.errors import (
     ResetRequired,
     TooManyChanges,
 )
-from app.sync.plan import FREE_DELETES, Account, Items, PushPlan, Reset, Result, plan_push
+from app.sync.page import page_end
+from app.sync.plan import FREE_DELETES, Account, Items, PushPlan, Reset, Result, Totals, plan_push
 from app.sync.render import SealedVersion
 from app.sync.store import State
 from app.sync.versions import Change, Collection, ItemKey
@@ -63,7 +64,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class _Pushed:
-    results: tuple[Result, ...]
+    results: Sequence[Result]
     position: Position
     reads_from: int
     aborted: bool = False
@@ -139,20 +140,8 @@ class SyncService:
     async def _page(
         self, db: AdmittedDatabase, request: PullRequest, position: Position | None
     ) -> "_Page":
-        after = position.seq if position else 0
-        statements = store.select_page(request.collections, after, request.limit, MAX_PULL_BYTES)
-        state_rows, versions, ends, tags = await db.read([store.READ_STATE, *statements])
-        state = store.state_of(state_rows[0])
-        if position is not None and (reason := _reset_reason(position, state, tags)):
-            raise ResetRequired(reason=reason)
-        last = versions[-1][0] if versions else state.seq
-        has_more = bool(versions) and any(end is not None and end > last for end in ends[0])
-        if not has_more:
-            return _Page(versions, Position(state.seq, state.epoch, state.tag), has_more=False)
-        tag = next((tag for seq, tag in tags if seq >= last), None)
-        if tag is None:
-            tag = (await db.read([store.select_commit_at(last)]))[0][0][1]
-        return _Page(versions, Position(last, state.epoch, tag), has_more=True)
+        pull = _Pull(request, position)
+        return pull.page(await db.read(pull.reads, then=pull.then))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +149,43 @@ class _Page:
     versions: Sequence[SealedVersion]
     position: Position
     has_more: bool
+
+
+class _Pull:
+    """One page being read: what to look at, what to read then, and the page. Pure."""
+
+    def __init__(self, request: PullRequest, position: Position | None) -> None:
+        self._request = request
+        self._position = position
+        self._after = position.seq if position else 0
+        self.reads: list[Statement] = [
+            store.READ_STATE,
+            store.select_commit_at(self._after),
+            store.select_head(request.collections, self._after, request.limit),
+        ]
+
+    def then(self, rows: list[Rows]) -> Sequence[Statement]:
+        """Raises ResetRequired if the cursor cannot be continued."""
+        state, tags, head = store.state_of(rows[0][0]), rows[1], rows[2]
+        if self._position is not None and (reason := _reset_reason(self._position, state, tags)):
+            raise ResetRequired(reason=reason)
+        if not head:
+            return ()
+        end = page_end(head, self._request.limit, MAX_PULL_BYTES)
+        return (
+            store.select_page(self._request.collections, self._after, end),
+            store.select_commit_at(end),
+        )
+
+    def page(self, rows: list[Rows]) -> "_Page":
+        """What was found."""
+        state, head = store.state_of(rows[0][0]), rows[2]
+        versions: Rows = rows[3] if head else []
+        last = versions[-1][0] if versions else state.seq
+        if not versions or head[-1][0] <= last:
+            return _Page(versions, Position(state.seq, state.epoch, state.tag), has_more=False)
+        _, tag = rows[4][0]
+        return _Page(versions, Position(last, state.epoch, tag), has_more=True)
 
 
 class _Push:
@@ -196,18 +222,19 @@ class _Push:
         )
         plan = plan_push(account, items, self._request.changes, now=self._now, reset=reset)
         if self._request.atomic and plan.failures:
-            shown = _shown(plan.failures, items)
+            shown = _shown(plan.failures, plan.stored)
             position = Position(state.seq, state.epoch, state.tag)
             return Plan(shown, _Pushed(plan.failures, position, 0, aborted=True))
-        self._check_limits(plan, state)
-        return self._written(plan, state, items)
+        totals = plan.totals()
+        self._check_limits(totals, state)
+        return self._written(plan, totals, state)
 
-    def _written(self, plan: PushPlan, state: State, items: Items) -> Plan[_Pushed]:
-        shown = _shown(plan.results, {**items, **plan.after})
+    def _written(self, plan: PushPlan, totals: Totals, state: State) -> Plan[_Pushed]:
+        shown = _shown(plan.results, plan.remaining)
         if not plan.after:
             position = Position(state.seq, state.epoch, state.tag)
             return Plan(shown, _Pushed(plan.results, position, 0))
-        writes = store.write_items(plan, state, self._tag)
+        writes = store.write_items(plan, totals, state, self._tag)
         position = Position(state.seq + len(plan.after), state.epoch, self._tag)
         return Plan([*writes, *shown], _Pushed(plan.results, position, len(writes)))
 
@@ -227,8 +254,7 @@ class _Push:
             raise ResetNotNeeded
         return Reset(everywhere=True)
 
-    def _check_limits(self, plan: PushPlan, state: State) -> None:
-        totals = plan.totals()
+    def _check_limits(self, totals: Totals, state: State) -> None:
         limit = self._settings.storage_limit_bytes
         if totals.used_bytes > 0 and state.used_bytes + totals.used_bytes > limit:
             raise QuotaExceeded(used=state.used_bytes, limit=limit)
@@ -255,9 +281,9 @@ def _shown(results: Sequence[Result], items: Items) -> list[Statement]:
     room = MAX_PULL_BYTES
     keys: dict[ItemKey, None] = {}
     for result in results:
-        key = result.change.key
-        if not result.shows_versions or key in keys:
+        if not result.shows_versions or result.change.key in keys:
             continue
+        key = result.change.key
         room -= sum(version.size for version in items.get(key, ()))
         if room < 0:
             break

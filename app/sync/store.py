@@ -9,7 +9,7 @@ import orjson
 from app.database.port import Many, Statement, Work, guard
 from app.limits import MAX_VERSIONS
 from app.sync import clock as clocks
-from app.sync.plan import Items, PushPlan
+from app.sync.plan import Items, PushPlan, Totals
 from app.sync.render import sealed_version
 from app.sync.versions import COLLECTIONS, Change, Collection, ItemKey, Version
 
@@ -52,25 +52,30 @@ def state_of(row: Row) -> State:
 # --- push ---------------------------------------------------------------------------------------
 
 _META = """id, device_id, vector_clock, key_epoch, is_deleted, {entry_id}, received_at, size,
- digest"""
+ digest, slot"""
+_IN_IDS = "unhex(id, '-') IN (SELECT unhex(value, '-') FROM json_each(?))"
+"""Written as in the index, which holds ids as bytes."""
 _SELECT_META = {
-    name: f"SELECT {_META.format(entry_id=_ENTRY_ID[name])} FROM {_TABLES[name]}"
-    " WHERE id IN (SELECT value FROM json_each(?))"
+    name: f"SELECT {_META.format(entry_id=_ENTRY_ID[name])} FROM {_TABLES[name]} WHERE {_IN_IDS}"
     for name in COLLECTIONS
 }
 _DELETE = {
-    name: f"DELETE FROM {_TABLES[name]} WHERE id = ? AND device_id = ? AND counter = ?"
+    name: f"DELETE FROM {_TABLES[name]} WHERE unhex(id, '-') = unhex(?, '-') AND slot = ?"
     for name in COLLECTIONS
 }
-_MOVE = {name: f"UPDATE {_TABLES[name]} SET seq = ? WHERE id = ?" for name in COLLECTIONS}
-_COLUMNS = """id, seq, device_id, counter, vector_clock, key_epoch, is_deleted, received_at, size,
- digest, encrypted_data"""
+_MOVE = {
+    name: f"UPDATE {_TABLES[name]} SET seq = ? WHERE unhex(id, '-') = unhex(?, '-')"
+    for name in COLLECTIONS
+}
+_COLUMNS = """id, slot, seq, device_id, counter, vector_clock, key_epoch, is_deleted, received_at,
+ size, digest, encrypted_data"""
 _INSERT = {
-    name: f"INSERT INTO {_TABLES[name]} ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    name: f"INSERT INTO {_TABLES[name]} ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     for name in COLLECTIONS
 }
 _INSERT["tags"] = (
-    f"INSERT INTO synced_tags ({_COLUMNS}, entry_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO synced_tags ({_COLUMNS}, entry_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -103,18 +108,18 @@ def _version_of(row: Row) -> Version:
         received_at=row[6],
         size=row[7],
         digest=row[8],
+        slot=row[9],
     )
 
 
-def write_items(plan: PushPlan, state: State, tag: bytes) -> list[Work]:
+def write_items(plan: PushPlan, totals: Totals, state: State, tag: bytes) -> list[Work]:
     """The changed items take the next sequence numbers, the sums follow, and all of it fails as a
     guard if the sequence has moved since `state` was read."""
     rows = _Rows()
     seq = state.seq
     for key, after in plan.after.items():
         seq += 1
-        rows.replace(key, plan.before[key], after, seq)
-    totals = plan.totals()
+        rows.replace(key, plan.stored.get(key, ()), after, seq)
     return [
         guard("(SELECT seq FROM sync_state) = ?", (state.seq,)),
         *rows.statements(),
@@ -153,7 +158,7 @@ class _Rows:
         if before:
             kept = [version for version in before if version in after]
             gone = [version for version in before if version not in after]
-            self._gone[collection] += [(item_id, each.author, each.counter) for each in gone]
+            self._gone[collection] += [(item_id, each.slot) for each in gone]
             self._moved[collection] += [(seq, item_id)] if kept else []
 
     def statements(self) -> Iterator[Many]:
@@ -167,6 +172,7 @@ class _Rows:
 def _row(item_id: str, version: Version, change: Change, seq: int) -> Row:
     row = (
         item_id,
+        version.slot,
         seq,
         version.author,
         version.counter,
@@ -199,7 +205,7 @@ def select_contents(keys: Iterable[ItemKey]) -> list[Statement]:
         ids.setdefault(collection, []).append(item_id)
     return [
         Statement(
-            f"{_content(name)} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY seq",
+            f"{_content(name)} WHERE {_IN_IDS} ORDER BY seq",
             (orjson.dumps(wanted).decode(),),
             sealed_version,
         )
@@ -210,42 +216,21 @@ def select_contents(keys: Iterable[ItemKey]) -> list[Statement]:
 # --- pull ---------------------------------------------------------------------------------------
 
 
-def select_page(
-    collections: Sequence[Collection], after: int, limit: int, max_bytes: int
-) -> list[Statement]:
-    """The next items of these collections in order of the sequence, whole: as many as begin within
-    `limit` versions and stay within `max_bytes` of content, and at least one.
-
-    The head looks further than `limit` by the most versions an item can have, so that the bytes of
-    the last item are all counted. Where all of it fits, nothing is summed up step by step.
-    """
+def select_head(collections: Sequence[Collection], after: int, limit: int) -> Statement:
+    """Number and size of the next versions of these collections, in order: a `Head`, which looks
+    further than `limit` by the most versions that an item can have."""
     heads = " UNION ALL ".join(
         f"SELECT seq, size FROM {_TABLES[name]} WHERE seq > ?1" for name in collections
     )
+    return Statement(f"{heads} ORDER BY seq LIMIT ?2", (after, limit + MAX_VERSIONS))
+
+
+def select_page(collections: Sequence[Collection], after: int, end: int) -> Statement:
+    """The items of these collections after one place and up to another, as `SealedVersion`s."""
     contents = " UNION ALL ".join(
-        f"{_content(name)} WHERE seq > ?1 AND seq <= (SELECT seq FROM cutoff)"
-        for name in collections
+        f"{_content(name)} WHERE seq > ?1 AND seq <= ?2" for name in collections
     )
-    page = (
-        f"WITH head AS MATERIALIZED (SELECT seq, size FROM ({heads}) ORDER BY seq"
-        f" LIMIT ?2 + {MAX_VERSIONS}),"
-        " by_count AS (SELECT seq FROM head ORDER BY seq LIMIT ?2),"
-        " total AS (SELECT seq, RANK() OVER so_far AS place, SUM(size) OVER so_far AS bytes"
-        " FROM head WINDOW so_far AS (ORDER BY seq)),"
-        " cutoff AS MATERIALIZED (SELECT CASE WHEN (SELECT SUM(size) FROM head) <= ?3"
-        " THEN (SELECT MAX(seq) FROM by_count) ELSE (SELECT COALESCE("
-        "MAX(seq) FILTER (WHERE bytes <= ?3 AND place <= ?2), MIN(seq)) FROM total) END AS seq)"
-        f" {contents} ORDER BY seq"
-    )
-    ends = ", ".join(f"(SELECT MAX(seq) FROM {_TABLES[name]})" for name in collections)
-    return [
-        Statement(page, (after, limit, max_bytes), sealed_version),
-        Statement(f"SELECT {ends}"),
-        Statement(
-            "SELECT seq, tag FROM sync_commit WHERE seq >= ? ORDER BY seq LIMIT ?",
-            (after, limit + 2),
-        ),
-    ]
+    return Statement(f"{contents} ORDER BY seq", (after, end), sealed_version)
 
 
 def select_commit_at(seq: int) -> Statement:

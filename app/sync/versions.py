@@ -34,7 +34,8 @@ class Change(NamedTuple):
 
 
 class Version(NamedTuple):
-    """A version as stored, without its ciphertext; `change` holds that while it is new."""
+    """A version as stored, without its ciphertext; `change` holds that while it is new. `slot` is
+    its place in storage among the item's versions."""
 
     author: str
     vector_clock: VectorClock
@@ -44,6 +45,7 @@ class Version(NamedTuple):
     received_at: int
     size: int
     digest: bytes
+    slot: int = 0
     change: Change | None = None
 
     @property

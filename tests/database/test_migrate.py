@@ -130,3 +130,23 @@ def test_a_steps_note_is_the_last_of_its_statements() -> None:
     for step in migrate.steps("user"):
         assert step.statements[-1].sql.startswith("INSERT INTO schema_version")
         assert step.statements[-1].params == (step.version,)
+
+
+def test_siblings_of_an_old_database_take_slots_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    build(path, "user", 3)
+    item, lone = str(uuid.uuid4()), str(uuid.uuid4())
+    authors = sorted(str(uuid.uuid4()) for _ in range(3))
+    writer = apsw.Connection(str(path))
+    for item_id, author in [*((item, each) for each in authors), (lone, authors[2])]:
+        writer.execute(
+            "INSERT INTO synced_tags VALUES (?, 1, ?, 1, '{}', 1, 0, 1, 1, x'00', x'00', NULL)",
+            (item_id, author),
+        )
+    writer.close()
+    connection = sqlite.connect(path)
+    sqlite.migrate(connection, "user")
+    connection.close()
+    slots = "SELECT device_id, slot FROM synced_tags WHERE id = '{}' ORDER BY device_id"
+    assert rows(path, slots.format(item)) == [(authors[0], 0), (authors[1], 1), (authors[2], 2)]
+    assert rows(path, slots.format(lone)) == [(authors[2], 0)]

@@ -11,7 +11,7 @@ from app.auth.admission import AdmittedDatabase
 from app.auth.server_keys import ServerKeys
 from app.config import Settings
 from app.database.embedded import EmbeddedDatabases
-from app.database.port import Mark, Rows, Statement
+from app.database.port import Mark, Rows, Statement, Then
 from app.signals import Signals
 from app.sync.cursor import Position, open_cursor, seal
 from app.sync.errors import CursorInvalid, ResetRequired
@@ -79,8 +79,10 @@ async def prepare(databases: EmbeddedDatabases, case: Any) -> None:
 class LetIn(AdmittedDatabase):
     """A caller who was let in already."""
 
-    async def read(self, statements: Sequence[Statement], at_least: Mark = None) -> list[Rows]:
-        return await self._db.read(statements, at_least)
+    async def read(
+        self, statements: Sequence[Statement], at_least: Mark = None, then: Then | None = None
+    ) -> list[Rows]:
+        return await self._db.read(statements, at_least, then)
 
 
 async def outcome_of(databases: EmbeddedDatabases, settings: Settings, case: Any) -> str:

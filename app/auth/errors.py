@@ -136,6 +136,13 @@ class RecoveryLocatorTaken(StateConflict):
     title = "This recovery phrase is in use; draw another."
 
 
+class RecoveryReplaced(StateConflict):
+    """A newer bundle came for a phrase that is no longer the account's."""
+
+    code = "recovery_replaced"
+    title = "This recovery phrase is no longer the account's."
+
+
 class WrappingKeySignatureInvalid(Invalid):
     """The device's signing key did not sign this wrapping key."""
 

@@ -21,6 +21,7 @@ from app.auth.errors import (
     RecoveryDelayed,
     RecoveryFailed,
     RecoveryLocatorTaken,
+    RecoveryReplaced,
 )
 from app.auth.recovery import Offered, Recovery, RecoveryAttempt
 from app.auth.security_events import SecurityEvent
@@ -75,7 +76,8 @@ class Recoveries:
 
     async def put(self, device: CurrentDevice, offered: Offered) -> None:
         """This is the account's phrase, and the only one; a wait that had begun under another
-        is over. The same phrase again only brings a newer bundle. Raises RecoveryLocatorTaken."""
+        is over. The same phrase again only brings a newer bundle. Raises RecoveryLocatorTaken, or
+        RecoveryReplaced where only a newer bundle was meant."""
         now = int(self._clock())
 
         def plan(rows: list[Rows]) -> Plan[bool]:
@@ -85,6 +87,8 @@ class Recoveries:
             lives, present = store.device_lives(device.device_id), _of(rows[1])
             if present is not None and _is_same(present, offered):
                 return Plan((lives, *recovery_store.renew(present, offered.bundle)), False)
+            if offered.only_renew:
+                raise RecoveryReplaced
             made = recovery_store.replace(device.user_id, offered, device.device_id, now)
             return Plan((lives, *made), True)
 

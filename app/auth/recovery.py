@@ -22,12 +22,14 @@ _NOBODY = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """What a device hands in for its account. `delay_seconds` None: as it was for this phrase."""
+    """What a device hands in for its account. `delay_seconds` None: as it was for this phrase.
+    With `only_renew` it is meant for the account's present phrase alone."""
 
     locator: bytes
     authenticator_hash: bytes
     bundle: bytes
     delay_seconds: int | None
+    only_renew: bool
 
 
 @dataclass(frozen=True, slots=True)

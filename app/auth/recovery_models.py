@@ -25,9 +25,16 @@ class RecoveryIn(In):
     authenticator_hash: Annotated[Base64, sized(32)]
     bundle: Annotated[Base64, sized(1, MAX_RECOVERY_BODY_BYTES)]
     delay_seconds: Annotated[int, Field(ge=0, le=MAX_DELAY_SECONDS)] | None = None
+    only_renew: bool = False
 
     def offered(self) -> Offered:
-        return Offered(self.locator, self.authenticator_hash, self.bundle, self.delay_seconds)
+        return Offered(
+            locator=self.locator,
+            authenticator_hash=self.authenticator_hash,
+            bundle=self.bundle,
+            delay_seconds=self.delay_seconds,
+            only_renew=self.only_renew,
+        )
 
 
 class RecoverIn(DeviceKeysIn):

@@ -80,6 +80,19 @@ async def test_a_new_phrase_replaces_the_old_one_of_which_nothing_is_left(
     assert not {phrase.locator, phrase.bundle} & set(kept[0])
 
 
+async def test_a_bundle_that_comes_late_brings_no_phrase_back(
+    device: Device, phrase: Phrase, new_device: NewDevice
+) -> None:
+    assert said(await phrase.put(device, only_renew=True)) == DONE
+    newer, replaced = Phrase(), (409, "recovery_replaced")
+    assert said(await newer.put(device, only_renew=True)) == replaced
+    await newer.put(device)
+    assert said(await phrase.put(device, only_renew=True)) == replaced
+    assert said(await newer.recover(new_device())) == OK
+    await device.call("DELETE", "/auth/recovery", proof=True)
+    assert said(await newer.put(device, only_renew=True)) == replaced
+
+
 async def test_a_removed_phrase_opens_nothing_and_may_be_removed_again(
     device: Device, phrase: Phrase, new_device: NewDevice, settings: Settings
 ) -> None:
@@ -196,9 +209,10 @@ async def test_the_same_bytes_again_are_refused(
 async def test_an_unknown_locator_and_a_wrong_authenticator_are_one_answer(
     device: Device, phrase: Phrase, new_device: NewDevice
 ) -> None:
-    answers = []
-    for wrong in ({"locator": b64(os.urandom(16))}, {"authenticator": b64(os.urandom(32))}):
-        answers.append(await phrase.recover(new_device(), **wrong))
+    answers = [
+        await phrase.recover(new_device(), **wrong)
+        for wrong in ({"locator": b64(os.urandom(16))}, {"authenticator": b64(os.urandom(32))})
+    ]
     assert [said(answer) for answer in answers] == [(401, "recovery_failed")] * 2
     one, other = ({**answer.json()} for answer in answers)
     assert one == other

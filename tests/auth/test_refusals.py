@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.auth import refusals
-from app.auth.public_key import PublicKey
+from app.auth.public_key import PublicKey, open_public_key
 from app.auth.refusals import verified_alike
 from tests.conftest import NewDevice
 from tests.kit.device import Device
@@ -30,7 +30,7 @@ class Work:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
-        verify, open_key = PublicKey.verify_in_full, refusals.open_public_key
+        verify, open_key = PublicKey.verify_in_full, open_public_key
 
         def counted(key: PublicKey, signature: bytes, message: bytes) -> bool:
             self.done.append(f"verify {_usual(key)}")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from echolia import PhraseInvalid, RecoveryForged, new_phrase
-from echolia._canonical import sha256, unb64url
+from echolia._canonical import sha256, unb64, unb64url
 from echolia._errors import PairingForged
 from echolia._keyring import Keyring, KeyringFile
 from echolia._keys import P256Key, PublicKey, RsaKey, generate_key, read_private_key
@@ -141,13 +141,11 @@ def test_a_device_keeps_what_seals_and_nothing_that_comes_in(tmp_path: Path) -> 
     _, opened = KeyringFile.open(path, "")
     assert opened.recovery is not None
     assert KeptRecovery.from_json(opened.recovery) == keys.kept()
-    assert keys.authenticator not in map(bytes, vars_of(opened.recovery))
+    assert keys.authenticator not in map(bytes, bytes_in(opened.recovery))
     assert "bundle_key" not in repr(opened)
 
 
-def vars_of(fields: Any) -> list[bytes]:
-    from echolia._canonical import unb64
-
+def bytes_in(fields: Any) -> list[bytes]:
     return [unb64(value) for value in fields.values()]
 
 
@@ -198,8 +196,6 @@ def test_a_p256_key_in_both_roles_receives_nothing() -> None:
 
 
 def test_an_rsa_key_too_weak_to_carry_a_vault_is_wrapped_nothing(rsa_keys: list[RsaKey]) -> None:
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
     weak = PublicKey(rsa.generate_private_key(65537, 2048).public_key())
     assert not weak.may_receive
     with pytest.raises(ValueError, match="3072"):

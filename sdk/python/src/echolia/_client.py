@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ._canonical import b64, lp, unb64
-from ._devices import Device, Overview, SecurityEvent, overview, revoke_device
-from ._errors import AlreadySetUp, AnswerInvalid, CannotOpen, NotSetUp, Offline, Refused
+from ._errors import AlreadySetUp, AnswerInvalid, CannotOpen, NotSetUp, Offline
 from ._home import (
     DEFAULTS,
     Options,
@@ -28,12 +25,12 @@ from ._keys import KeyKind
 from ._names import checked_name, suggest_name
 from ._pairing import Invitation
 from ._pairing_flow import Inviter, Joining
-from ._phrase import entropy_of, new_phrase
+from ._phrase import entropy_of
 from ._push import Progress
-from ._recovery import KeptRecovery, RecoveryKeys
-from ._recovery_flow import cancel_recovery, put_recovery, remove_recovery
+from ._recovery import RecoveryKeys
 from ._registration import register
 from ._report import SyncReport
+from ._safety import SafetyCalls
 from ._sealing import open_bytes, seal_bytes
 from ._session import Session
 from ._store import Store
@@ -48,8 +45,6 @@ DEFAULT_SERVER = "http://localhost:8000"
 PAIRING_SECONDS = 300.0
 _STORE = "store.db"
 _NAMED = "named"
-_IN_BUNDLE = "epochs in bundle"
-_EVENTS_SEEN = "events seen"
 _SESSION_AAD = lp(b"echolia/local/v1", b"session")
 
 
@@ -68,7 +63,7 @@ class LocalStatus:
     synced_at: int | None
 
 
-class Client:
+class Client(SafetyCalls):
     """A device that belongs to an account. Use as a context manager, from one thread."""
 
     entries: Entries
@@ -176,85 +171,15 @@ class Client:
         """
         if self._store.meta(_NAMED) is None:
             self._publish_name()
-        self._renew_bundle()
-        return self._driver.run(
+        report = self._driver.run(
             self._engine.sync(confirm_deletes=confirm_deletes, progress=progress)
         )
-
-    def devices(self) -> list[Device]:
-        return self.overview().devices
-
-    def security_events(self) -> list[SecurityEvent]:
-        """What happened to the account's devices lately, oldest first."""
-        return self.overview().events
-
-    def overview(self) -> Overview:
-        """Devices, security events and the recovery phrase's state, in one call."""
-        return self._driver.run(overview(self.vault))
-
-    def unseen(self, events: Sequence[SecurityEvent]) -> list[SecurityEvent]:
-        """Those that this device has not asked for yet; from now on it has."""
-        stored = json.loads(self._store.meta(_EVENTS_SEEN) or b"[]")
-        seen = {SecurityEvent(*each) for each in stored}
-        kept = [[event.kind, event.at, event.device_id] for event in events]
-        self._store.set_meta(_EVENTS_SEEN, json.dumps(kept).encode())
-        return [event for event in events if event not in seen]
-
-    def revoke(self, device_id: str) -> None:
-        """The device is locked out from now on. What it has already read it keeps."""
-        self._driver.run(revoke_device(device_id))
+        self.renew_bundle()
+        return report
 
     def invite(self) -> Invite:
         """Begin a pairing from this, the existing device."""
         return Invite(self._driver, Inviter(self._keyring))
-
-    def create_recovery(self, words: int = 24, *, delay_seconds: int = 0) -> str:
-        """A new recovery phrase of 12 or 24 words, the account's only one. If this raises, it is
-        not known which phrase is in force: call it again.
-
-        `delay_seconds` (at most a week) is how long other devices may object before it opens.
-        """
-        phrase = new_phrase(words)
-        self.set_recovery(phrase, delay_seconds=delay_seconds)
-        return phrase
-
-    def set_recovery(self, phrase: str, *, delay_seconds: int = 0) -> None:
-        """As `create_recovery`, with a phrase that the user has already written down."""
-        kept = RecoveryKeys.of(entropy_of(phrase)).kept()
-        self._driver.run(put_recovery(self._keyring, kept, delay_seconds=delay_seconds))
-        self._store.set_meta(_IN_BUNDLE, self._epochs)
-        self._save(replace(self._keyring, recovery=kept.to_json()))
-
-    def remove_recovery(self) -> None:
-        """No phrase opens the account any more."""
-        self._driver.run(remove_recovery())
-        self._save(replace(self._keyring, recovery=None))
-
-    def cancel_recovery(self) -> None:
-        """Whoever waits to come in by the phrase has to begin anew. To shut them out, make a new
-        phrase or remove it."""
-        self._driver.run(cancel_recovery())
-
-    def _renew_bundle(self) -> None:
-        """The phrase opens the vault keys of today, if this device made it or came in by it."""
-        if self._keyring.recovery is None or self._store.meta(_IN_BUNDLE) == self._epochs:
-            return
-        kept = KeptRecovery.from_json(self._keyring.recovery)
-        try:
-            self._driver.run(put_recovery(self._keyring, kept, delay_seconds=None, only_renew=True))
-        except Refused as refusal:
-            if refusal.code != "recovery_replaced":
-                raise
-            self._save(replace(self._keyring, recovery=None))
-        self._store.set_meta(_IN_BUNDLE, self._epochs)
-
-    @property
-    def _epochs(self) -> bytes:
-        return ",".join(map(str, sorted(self._keyring.key_epochs))).encode()
-
-    def _save(self, keyring: Keyring) -> None:
-        self._file.save(keyring)
-        self._keyring = keyring
 
     def status(self) -> LocalStatus:
         synced_at = self._store.meta("synced_at")

@@ -1,4 +1,4 @@
-"""Nobody learns from the clock whether a device exists.
+"""Nobody learns from the clock whether a device or a phrase exists.
 
 A classifier is trained on one half of the times and tried on the other: whoever can measure the
 time of every answer guesses hardly better than by chance.
@@ -22,7 +22,9 @@ from app.main import create_app
 from tests.conftest import settings_for
 from tests.kit.clock import SetClock
 from tests.kit.device import Device
+from tests.kit.identity import said
 from tests.kit.keys import DeviceKey, new_key, p256_key, rsa_key
+from tests.kit.recovery import Phrase
 
 ROUNDS = 1000
 """Times of each of the two, taken in turns."""
@@ -143,6 +145,36 @@ async def test_a_device_and_a_stranger_are_not_told_apart_by_the_time_of_a_chall
                 if number >= 0:
                     kept.append(time.perf_counter() - began)
                 assert len(base64.b64decode(answer.json()["challenge"])) == 72
+    assert times.accuracy() < CHANCE
+
+
+@pytest.mark.soak
+async def test_a_phrase_is_not_told_from_none_by_the_time_of_a_failed_recovery(
+    tmp_path: Path, clock: SetClock
+) -> None:
+    app = create_app(settings_for(tmp_path), clock=clock)
+    transport = httpx.ASGITransport(app)
+    times = Times([], [])
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url=ORIGIN) as http,
+    ):
+        phrases = [Phrase(bundle=os.urandom(4000)) for _ in range(10)]
+        for phrase in phrases:
+            owner = Device(http, new_key(), clock=clock)
+            (await owner.register()).raise_for_status()
+            (await phrase.put(owner)).raise_for_status()
+        known, nobody, thief = phrases[3].locator, os.urandom(16), Device(http, clock=clock)
+        for number in range(-20, ROUNDS):
+            pair = [(times.known, known), (times.strangers, nobody)]
+            random.shuffle(pair)
+            for kept, locator in pair:
+                body = await Phrase(locator=locator).attempt(thief)
+                began = time.perf_counter()
+                answer = await thief.call("POST", "/auth/recover", body, token=None)
+                if number >= 0:
+                    kept.append(time.perf_counter() - began)
+                assert said(answer) == (401, "recovery_failed")
     assert times.accuracy() < CHANCE
 
 

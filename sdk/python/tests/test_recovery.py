@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from echolia import PhraseInvalid, RecoveryForged, new_phrase
 from echolia._canonical import sha256, unb64, unb64url
@@ -55,6 +57,24 @@ def test_what_is_no_phrase_is_refused_at_the_word_at_fault_without_repeating_it(
         entropy_of(case["words"])
     assert caught.value.position == case["position"]
     assert not set(case["words"].split()) & set(str(caught.value).split())
+
+
+@given(st.binary(min_size=16, max_size=16) | st.binary(min_size=32, max_size=32))
+def test_every_entropy_has_words_that_give_it_back(entropy: bytes) -> None:
+    assert entropy_of(words_of(entropy)) == entropy
+
+
+LISTED = words_of(bytes(range(32))).split()
+
+
+@given(st.text() | st.lists(st.sampled_from([*LISTED, "zoo", "éclair", "\0"])).map(" ".join))
+def test_any_text_is_a_phrase_or_refused_as_none(text: str) -> None:
+    try:
+        entropy = entropy_of(text)
+    except PhraseInvalid:
+        return
+    shown = words_of(entropy).split()
+    assert [word[:4] for word in shown] == [word[:4] for word in text.lower().split()]
 
 
 @pytest.mark.parametrize(("words", "size"), [(12, 16), (24, 32)])

@@ -87,7 +87,7 @@ async def test_a_device_whose_clock_is_ten_years_off_lives_as_any_other(
     monkeypatch.setattr("echolia._proofs.time", wrong)
 
     def live() -> None:
-        with Client.create(home, server=ORIGIN, options=options) as client:
+        with Client.create(home, server=ORIGIN, key="p256", options=options) as client:
             client.entries.add("wrong by years")
             assert client.sync().complete
             assert len(client.create_recovery().split()) == 24  # a call that needs a proof

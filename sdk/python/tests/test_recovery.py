@@ -152,7 +152,7 @@ def test_a_bundle_that_holds_something_else_is_refused() -> None:
 
 def test_a_device_keeps_what_seals_and_nothing_that_comes_in(tmp_path: Path) -> None:
     keys = RecoveryKeys.of(os.urandom(32))
-    keyring = Keyring.generate("http://localhost:8000", "amber otter")
+    keyring = Keyring.generate("http://localhost:8000", "amber otter", "p256")
     path = tmp_path / "keyring.json"
     file = KeyringFile.create(path, keyring, "")
     file.save(

@@ -48,7 +48,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def account(origin: str, tmp_path: Path) -> Iterator[Client]:
-    with Client.create(tmp_path / "one", server=origin, device_name="amber otter") as client:
+    with Client.create(tmp_path / "one", server=origin, key="p256") as client:
         client.entries.add("kept by words alone")
         client.sync()
         yield client
@@ -105,7 +105,7 @@ def test_the_journal_comes_back_by_the_phrase_alone(
 
 def test_nothing_of_the_phrase_is_in_any_file(account: Client, origin: str, tmp_path: Path) -> None:
     phrase = account.create_recovery(12)
-    Client.recover(tmp_path / "back", phrase, server=origin).close()
+    Client.recover(tmp_path / "back", phrase, server=origin, key="p256").close()
     pairs = [" ".join(pair) for pair in pairwise(phrase.split())]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) >= 4
@@ -127,7 +127,9 @@ def test_every_lost_message_of_a_recovery_is_made_good(
         return ""
 
     options = Options(transport=Faulty(once))
-    with Client.recover(tmp_path / "back", phrase, server=origin, options=options) as back:
+    with Client.recover(
+        tmp_path / "back", phrase, server=origin, key="p256", options=options
+    ) as back:
         back.sync()
         assert texts(back) == ["kept by words alone"]
     assert ("/auth/recover", "after") in seen
@@ -148,13 +150,13 @@ def test_killed_before_it_could_keep_anything_it_goes_on_with_the_same_device(
     with monkeypatch.context() as patch:
         patch.setattr(KeyringFile, "save", dies)
         with pytest.raises(KeyboardInterrupt):
-            Client.recover(tmp_path / "back", phrase, server=origin)
-    with Client.recover(tmp_path / "back", phrase, server=origin) as back:
+            Client.recover(tmp_path / "back", phrase, server=origin, key="p256")
+    with Client.recover(tmp_path / "back", phrase, server=origin, key="p256") as back:
         back.sync()
         assert texts(back) == ["kept by words alone"]
     assert len(account.devices()) == 2
     with pytest.raises(AlreadySetUp):
-        Client.recover(tmp_path / "back", phrase, server=origin)
+        Client.recover(tmp_path / "back", phrase, server=origin, key="p256")
 
 
 def test_a_folder_whose_key_has_an_account_of_its_own_comes_in_with_another_key(
@@ -162,11 +164,11 @@ def test_a_folder_whose_key_has_an_account_of_its_own_comes_in_with_another_key(
 ) -> None:
     phrase = account.create_recovery()
     home = tmp_path / "half"
-    with Client.create(home, server=origin) as half:
+    with Client.create(home, server=origin, key="p256") as half:
         file, keyring = half._file, half._keyring
     (home / "store.db").unlink()
     file.save(replace(keyring, user_id=None, device_id=None))  # as if no answer had come
-    with Client.recover(home, phrase, server=origin) as back:
+    with Client.recover(home, phrase, server=origin, key="p256") as back:
         back.sync()
         assert texts(back) == ["kept by words alone"]
 
@@ -177,10 +179,10 @@ def test_a_wrong_phrase_is_refused_here_or_there(
     old = account.create_recovery()
     account.create_recovery()
     with pytest.raises(PhraseInvalid):
-        Client.recover(tmp_path / "back", f"{old} zoo", server=origin)
+        Client.recover(tmp_path / "back", f"{old} zoo", server=origin, key="p256")
     assert not (tmp_path / "back").exists()
     with pytest.raises(RecoveryRefused):
-        Client.recover(tmp_path / "back", old, server=origin)
+        Client.recover(tmp_path / "back", old, server=origin, key="p256")
 
 
 def test_with_a_delay_the_others_are_told_and_may_stop_it(
@@ -188,9 +190,9 @@ def test_with_a_delay_the_others_are_told_and_may_stop_it(
 ) -> None:
     phrase = account.create_recovery(delay_seconds=3600)
     with pytest.raises(RecoveryDelayed):
-        Client.recover(tmp_path / "back", phrase, server=origin)
+        Client.recover(tmp_path / "back", phrase, server=origin, key="p256")
     with pytest.raises(RecoveryDelayed) as delayed:
-        Client.recover(tmp_path / "back", phrase, server=origin)
+        Client.recover(tmp_path / "back", phrase, server=origin, key="p256")
     seen = account.overview()
     assert seen.events[-1].kind == "recovery_started"
     assert seen.recovery is not None
@@ -201,7 +203,7 @@ def test_with_a_delay_the_others_are_told_and_may_stop_it(
     assert recovery.available_at is None
     account.remove_recovery()
     with pytest.raises(RecoveryRefused):
-        Client.recover(tmp_path / "back", phrase, server=origin)
+        Client.recover(tmp_path / "back", phrase, server=origin, key="p256")
 
 
 def test_a_new_vault_key_is_in_the_bundle_after_the_next_sync(
@@ -211,7 +213,7 @@ def test_a_new_vault_key_is_in_the_bundle_after_the_next_sync(
     newer = {**account._keyring.key_epochs, 2: os.urandom(32)}
     account._save(replace(account._keyring, key_epochs=newer))
     account.sync()
-    with Client.recover(tmp_path / "back", phrase, server=origin) as back:
+    with Client.recover(tmp_path / "back", phrase, server=origin, key="p256") as back:
         assert back._keyring.key_epochs == newer
 
 
@@ -219,7 +221,7 @@ def test_a_device_whose_phrase_was_replaced_does_not_bring_it_back(
     account: Client, origin: str, tmp_path: Path
 ) -> None:
     old = account.create_recovery()
-    with Client.recover(tmp_path / "two", old, server=origin) as two:
+    with Client.recover(tmp_path / "two", old, server=origin, key="p256") as two:
         new = two.create_recovery()
         account._save(
             replace(account._keyring, key_epochs={**account._keyring.key_epochs, 2: bytes(32)})
@@ -227,8 +229,8 @@ def test_a_device_whose_phrase_was_replaced_does_not_bring_it_back(
         assert account.sync().complete
         assert account._keyring.recovery is None
     with pytest.raises(RecoveryRefused):
-        Client.recover(tmp_path / "three", old, server=origin)
-    Client.recover(tmp_path / "three", new, server=origin).close()
+        Client.recover(tmp_path / "three", old, server=origin, key="p256")
+    Client.recover(tmp_path / "three", new, server=origin, key="p256").close()
 
 
 def test_events_are_new_once(account: Client) -> None:
@@ -318,7 +320,9 @@ def test_words_are_shown_once_on_a_terminal_and_typed_back_unseen(
     words, rest = create_on_screen(tmp_path / "one")
     assert not any(f" {word}" in rest for word in words.split())
 
-    screen = Screen("--home", str(tmp_path / "back"), "recovery", "use", "--server", origin)
+    screen = Screen(
+        "--home", str(tmp_path / "back"), "recovery", "use", "--server", origin, "--key", "p256"
+    )
     screen.until("The 12 or 24 words")
     screen.type(words.replace(words.split()[2], "xyzzy", 1))
     told = screen.until("The 12 or 24 words")
@@ -375,7 +379,7 @@ def test_the_list_of_devices_says_what_is_new_and_who_waits(
     home = ["--home", str(tmp_path / "one")]
     phrase = account.create_recovery(delay_seconds=3600)
     with pytest.raises(RecoveryDelayed):
-        Client.recover(tmp_path / "back", phrase, server=origin)
+        Client.recover(tmp_path / "back", phrase, server=origin, key="p256")
     main([*home, "devices"])
     first = capsys.readouterr().err
     assert "a recovery phrase was made" in first
@@ -392,7 +396,7 @@ def test_revoking_the_device_that_made_the_phrase_says_so(
     account: Client, origin: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     phrase = account.create_recovery()
-    Client.recover(tmp_path / "back", phrase, server=origin).close()
+    Client.recover(tmp_path / "back", phrase, server=origin, key="p256").close()
     home = ["--home", str(tmp_path / "back")]
     assert main([*home, "revoke", account.vault.device_id]) == 0
     assert "recovery create" in capsys.readouterr().err
@@ -408,7 +412,7 @@ def test_the_server_keeps_no_authenticator_and_no_words(origin: str, tmp_path: P
             return super().handle_request(request)
 
     options = Options(transport=Watched())
-    with Client.create(tmp_path / "one", server=origin, options=options) as client:
+    with Client.create(tmp_path / "one", server=origin, key="p256", options=options) as client:
         phrase = client.create_recovery()
     keys = RecoveryKeys.of(entropy_of(phrase))
     everything = b"".join(sent)

@@ -254,6 +254,26 @@ def device_revoked() -> None:
     _log.info("device_revoked")
 
 
+def recovery_set() -> None:
+    """An account has a new recovery phrase."""
+    _log.info("recovery_set")
+
+
+def recovery_removed() -> None:
+    """An account's recovery phrase was removed."""
+    _log.info("recovery_removed")
+
+
+def recovery_started() -> None:
+    """Somebody with a recovery phrase waits while the account's devices may object."""
+    _log.info("recovery_started")
+
+
+def account_recovered() -> None:
+    """A new device came into an account by its recovery phrase."""
+    _log.info("account_recovered")
+
+
 def session_ended(*, reason: str) -> None:
     """A token family ended before its time: `refresh_reused`, `logout`, `expired` or `revoked`."""
     _log.info("session_ended", reason=reason)

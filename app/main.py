@@ -19,6 +19,7 @@ from app.auth.accounts import Accounts
 from app.auth.dependencies import Auth
 from app.auth.pairings import Pairings
 from app.auth.proofs import Proofs, remembered_in
+from app.auth.recoveries import Recoveries
 from app.auth.routes import router as auth
 from app.auth.server_keys import ServerKeys, load_server_keys
 from app.auth.sessions import Sessions
@@ -31,7 +32,7 @@ from app.database.port import Database, Statement
 from app.http.middleware import Skin
 from app.http.openapi import describe_calls
 from app.http.stopping import on_stop_signal
-from app.signals import Signals
+from app.signals import Signals, pairings_of
 from app.sync.routes import router as sync
 from app.sync.service import ON_OPEN, SyncService
 
@@ -158,7 +159,8 @@ def _auth(
     clock: Clock,
 ) -> Auth:
     proofs = Proofs(keys, clock, remembered_in(master))
-    sessions = Sessions(databases, keys, proofs, settings, clock)
+    wake = _wake(signals)
+    sessions = Sessions(databases, keys, proofs, settings, clock, on_ended=wake)
     accounts = Accounts(
         master,
         databases,
@@ -166,21 +168,24 @@ def _auth(
         keys,
         clock,
         registration_open=settings.registration_open,
-        on_revoked=_wake(signals),
+        on_revoked=wake,
     )
     pairings = Pairings(
         master, databases, sessions, proofs, signals, clock, max_devices=settings.max_devices
     )
-    return Auth(sessions, accounts, pairings, proofs)
+    recoveries = Recoveries(master, databases, sessions, keys, clock)
+    return Auth(sessions, accounts, pairings, proofs, recoveries)
 
 
 def _wake(signals: Signals) -> Callable[[str, str], None]:
-    """A revoked device that waits for news must look up, and find that it is revoked."""
+    """The one place where the end of a device, or of one of its sessions, is announced: whatever it
+    waits for, it must look up and find that it is out."""
 
-    def on_revoked(user_id: str, _device_id: str) -> None:
+    def on_ended(user_id: str, _device_id: str) -> None:
         signals.notify(user_id)
+        signals.notify(pairings_of(user_id))
 
-    return on_revoked
+    return on_ended
 
 
 def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:

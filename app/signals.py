@@ -10,6 +10,12 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator
 
 
+def pairings_of(user_id: str) -> Hashable:
+    """The topic of whoever waits in a pairing of the account for something other than its next
+    step: that a device of it has gone."""
+    return ("pairings", user_id)
+
+
 class Waiter:
     """Remembers a signal that comes before the wait for it."""
 
@@ -47,15 +53,17 @@ class Signals:
             self.notify(topic)
 
     @contextlib.contextmanager
-    def waiter(self, topic: Hashable) -> Iterator[Waiter]:
-        """Signals for the topic are remembered from here on; look at the database after this."""
+    def waiter(self, *topics: Hashable) -> Iterator[Waiter]:
+        """Signals for the topics are remembered from here on; look at the database after this."""
         waiter = Waiter()
         if self._is_closed:
             waiter.wake()
-        self._waiters[topic].add(waiter)
+        for topic in topics:
+            self._waiters[topic].add(waiter)
         try:
             yield waiter
         finally:
-            self._waiters[topic].discard(waiter)
-            if not self._waiters[topic]:
-                del self._waiters[topic]
+            for topic in topics:
+                self._waiters[topic].discard(waiter)
+                if not self._waiters[topic]:
+                    del self._waiters[topic]

@@ -4,14 +4,13 @@ The master database decides who exists; a user's own database holds a working co
 date whenever it is opened, so restoring either from a backup lets no revoked device back in.
 """
 
-import base64
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from app import events
 from app.auth import challenge as challenges
-from app.auth import pairing_store, store
+from app.auth import pairing_store, security_store, store
 from app.auth.candidates import Candidate, Claim, examine, signed_origin
 from app.auth.challenge import Purpose
 from app.auth.devices import Device, ListedDevice, Session
@@ -23,7 +22,8 @@ from app.auth.errors import (
     RegistrationClosed,
     WrappingKeyDiffers,
 )
-from app.auth.public_key import load_public_key
+from app.auth.refusals import verified_alike
+from app.auth.security_events import SecurityEvent
 from app.auth.server_keys import ServerKeys
 from app.auth.sessions import Sessions
 from app.auth.signed_bytes import login_message, register_message
@@ -38,18 +38,6 @@ from app.database.port import (
     UserDatabases,
 )
 from app.errors import NotAuthenticated, NotFound
-
-# A public key whose private half was thrown away: unknown thumbprints are checked against it, so
-# that they cost what known ones cost.
-_NOBODY = base64.b64decode(
-    "MIIBojANBgkqhkiG9w0BAQEFAAOCAY8AMIIBigKCAYEAyj9BrS2n2ma8TaFSrhfCQhIJD70dZV59QxIOYhIjdb03"
-    "LMMWOJR5p5fdOf9TIKx6GbSgLWTJmwMA/tulsEpMKoY77AdZV2XTLM5xC586k//xUcn2i4NMSKvFmIsc8dXg2jf6"
-    "B5JK1rs0Cy6QWy6+iJLiDbxiwYFgX4ORWuD06+ktcEquWpUDq7G5kHX/ZZCU3S8t3JgZOpq9VpwkGRlcyUU/zqKt"
-    "hImDFdFQhzGyjqIs+xf7rBEGhESTSJeOD/EMCH8zLIzOlArtlOZvwMJ/n0BhsQzQFQVM9by2dDP49FuHszdM2/fV"
-    "gBBKbUSdN9JmoGyz19YuwKtO5LrbeHrWICMxShLjgQc6dW90/qBfihNzz9EnoypNiVekFt46b6cEGJAIAA7U7KL7"
-    "KWcszVBc3LnpV2RLSqTGM84CP+0ZAi154t4sVLihTHyjRawfhpbdN5oGVr7DNpoG8drEhlkvqYoX4ZBy3vp5iKDA"
-    "TNrXg7lgxCKgUZMc0zNYh4j5YQDjAgMBAAE="
-)
 
 
 class Accounts:
@@ -85,7 +73,7 @@ class Accounts:
         challenge, gets the same ids. Raises ChallengeInvalid, SignatureInvalid, DeviceRevoked,
         RegistrationClosed, WrappingKeyDiffers, or a leaf of PublicKeyRefused."""
         candidate = await examine(claim, origins)
-        expires_at = self._check_challenge("register", challenge)
+        expires_at = challenges.check(self._keys, "register", challenge, int(self._clock()))
         key = candidate.key
         signed_origin(
             key, signature, origins, lambda each: register_message(each, challenge, key.thumbprint)
@@ -101,17 +89,13 @@ class Accounts:
         self, thumbprint: bytes, challenge: bytes, signature: bytes, origins: Sequence[str]
     ) -> Session:
         """A session for the device with this key. Raises LoginFailed, whatever the reason."""
-        found = (await self._master.read([store.select_device_by_key(thumbprint)]))[0]
-        device = store.device_of(found[0]) if found else None
-        key = load_public_key(device.public_key if device else _NOBODY)
-        try:
-            expires_at = self._check_challenge("login", challenge)
-            signed_origin(
-                key, signature, origins, lambda each: login_message(each, challenge, thumbprint)
-            )
-        except NotAuthenticated:
-            raise LoginFailed from None
-        if device is None or device.status != "active":
+        found = (await self._master.read([store.select_nearest_device(thumbprint)]))[0]
+        nearest = store.device_of(found[0]) if found else None
+        device = nearest if nearest and nearest.thumbprint == thumbprint else None
+        expires_at = challenges.expiry_of(self._keys, "login", challenge, int(self._clock()))
+        messages = [login_message(each, challenge, thumbprint) for each in origins]
+        is_signed = verified_alike(device.public_key if device else None, signature, messages)
+        if expires_at is None or device is None or not is_signed or device.status != "active":
             raise LoginFailed
         now = int(self._clock())
         try:
@@ -123,10 +107,14 @@ class Accounts:
         events.device_logged_in()
         return session
 
-    async def devices(self, user_id: str) -> list[ListedDevice]:
-        """Every device the account ever had, oldest first."""
-        rows = (await self._users.open(user_id).read([store.select_listed_devices()]))[0]
-        return [store.listed_device_of(row) for row in rows]
+    async def devices(self, user_id: str) -> tuple[list[ListedDevice], list[SecurityEvent]]:
+        """Every device the account ever had, and what happened to it lately; oldest first."""
+        reads = [store.select_listed_devices(), security_store.select_events()]
+        devices, told = await self._users.open(user_id).read(reads)
+        return (
+            [store.listed_device_of(row) for row in devices],
+            [security_store.event_of(row) for row in told],
+        )
 
     async def revoke(self, user_id: str, device_id: str, *, by: str) -> None:
         """The device fails on its next request, its sessions and pairings are over; again changes
@@ -134,11 +122,17 @@ class Accounts:
         device that asks (`by`) was revoked meanwhile."""
         now = int(self._clock())
 
-        def plan(rows: list[Rows]) -> Plan[Device]:
+        def plan(rows: list[Rows]) -> Plan[tuple[Device, bool]]:
             return _plan_revoke(store.devices_of(rows[0]), device_id, by, now)
 
         decided = await self._master.decide([store.select_devices_of(user_id)], plan)
-        copied = [store.copy_device(decided.outcome, day_of(now)), store.end_sessions_of_revoked()]
+        revoked, is_new = decided.outcome
+        told = [SecurityEvent("device_revoked", now, device_id)] if is_new else []
+        copied = [
+            store.copy_device(revoked, day_of(now)),
+            store.end_sessions_of_revoked(),
+            *security_store.tell(told, now),
+        ]
         try:
             await self._users.open(user_id).write(copied)
         except StorageError:
@@ -150,17 +144,14 @@ class Accounts:
         events.device_revoked()
 
     async def statements_on_open(self, user_id: str) -> Sequence[Statement]:
-        """What brings a user's own database up to the master's devices, whenever it is opened."""
-        rows = (await self._master.read([store.select_devices_of(user_id)]))[0]
+        """What brings a user's own database up to the master's devices, and to what the master
+        knows of them, whenever it is opened."""
+        reads = [store.select_devices_of(user_id), *security_store.select_known(user_id)]
+        rows, *known = await self._master.read(reads)
         devices = store.devices_of(rows)
         copies = [store.copy_device(device, day_of(device.created_at)) for device in devices]
-        return [*copies, store.end_sessions_of_revoked()]
-
-    def _check_challenge(self, purpose: Purpose, challenge: bytes) -> int:
-        expires_at = challenges.expiry_of(self._keys, purpose, challenge, int(self._clock()))
-        if expires_at is None:
-            raise ChallengeInvalid
-        return expires_at
+        told = security_store.tell(security_store.known_of(known), int(self._clock()))
+        return [*copies, store.end_sessions_of_revoked(), *told]
 
     async def _enter(
         self, candidate: Candidate, challenge: bytes, expires_at: int
@@ -176,7 +167,7 @@ class Accounts:
             known = store.device_of(rows[1][0]) if rows[1] else None
             spent = store.spend(digest, expires_at, now)
             if known is not None:
-                return _plan_return(known, candidate, spent)
+                return plan_return(known, candidate, spent)
             if not self._registration_open:
                 raise RegistrationClosed
             entered = (store.insert_account(fresh.user_id, now), store.insert_device(fresh))
@@ -193,7 +184,7 @@ class Accounts:
             await self._master.write([store.activate_account(user_id)])
 
 
-def _plan_return(
+def plan_return(
     known: Device, candidate: Candidate, spent: Sequence[Statement]
 ) -> Plan[tuple[Device, bool]]:
     """A key that is known comes back: the ids stay, what it says of itself is brought up to date;
@@ -212,7 +203,10 @@ def _plan_return(
     return Plan(statements, (returned, False))
 
 
-def _plan_revoke(devices: Sequence[Device], device_id: str, by: str, now: int) -> Plan[Device]:
+def _plan_revoke(
+    devices: Sequence[Device], device_id: str, by: str, now: int
+) -> Plan[tuple[Device, bool]]:
+    """The device as it is afterwards, and whether it was live before."""
     live = {device.device_id for device in devices if device.status == "active"}
     if by not in live:
         raise NotAuthenticated
@@ -220,7 +214,7 @@ def _plan_revoke(devices: Sequence[Device], device_id: str, by: str, now: int) -
     if target is None:
         raise NotFound
     if target.status != "active":
-        return Plan((), target)
+        return Plan((), (target, False))
     if len(live) == 1:
         raise LastDevice
     revoked = replace(target, status="revoked", generation=target.generation + 1)
@@ -228,4 +222,4 @@ def _plan_revoke(devices: Sequence[Device], device_id: str, by: str, now: int) -
         store.revoke_device(device_id, now),
         pairing_store.cancel_all_of_device(device_id),
     )
-    return Plan(statements, revoked)
+    return Plan(statements, (revoked, True))

@@ -9,6 +9,7 @@ import hmac
 import secrets
 from typing import Literal, TypeAlias
 
+from app.auth.errors import ChallengeInvalid
 from app.auth.server_keys import KeySet, ServerKeys, mac
 
 Purpose: TypeAlias = Literal["register", "login", "delete_account"]
@@ -36,6 +37,14 @@ def expiry_of(keys: ServerKeys, purpose: Purpose, challenge: bytes, now: int) ->
         return None
     expires_at = int.from_bytes(body[_RANDOM_BYTES:], "big")
     return expires_at if now < expires_at else None
+
+
+def check(keys: ServerKeys, purpose: Purpose, challenge: bytes, now: int) -> int:
+    """As `expiry_of`; raises ChallengeInvalid instead of None."""
+    expires_at = expiry_of(keys, purpose, challenge, now)
+    if expires_at is None:
+        raise ChallengeInvalid
+    return expires_at
 
 
 def digest_of(challenge: bytes) -> bytes:

@@ -19,6 +19,7 @@ from app.auth.origins import accepted_origins
 from app.auth.pairings import Pairings
 from app.auth.proofs import Asked, Proofs
 from app.auth.public_key import load_public_key
+from app.auth.recoveries import Recoveries
 from app.auth.sessions import Sessions
 from app.config import Settings
 from app.errors import NotAuthenticated
@@ -40,6 +41,7 @@ class Auth:
     accounts: Accounts
     pairings: Pairings
     proofs: Proofs
+    recoveries: Recoveries
 
 
 async def auth_of(request: Request) -> Auth:

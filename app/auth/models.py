@@ -8,6 +8,8 @@ from app.auth.candidates import Claim
 from app.auth.devices import Description, DeviceType, ListedDevice, Platform, Session, Status
 from app.auth.pairing import EXISTING_NONCE_BYTES, NEW_NONCE_BYTES, Collected, Pairing
 from app.auth.public_key import load_public_key, thumbprint_text
+from app.auth.recovery import Recovery
+from app.auth.security_events import SecurityEvent, SecurityKind
 from app.http.fields import Base64, In, Out, Thumbprint, base64_text, encode_base64, sized
 from app.limits import MAX_DEVICE_NAME
 
@@ -166,8 +168,40 @@ class DeviceOut(Out):
         )
 
 
+class SecurityEventOut(Out):
+    kind: SecurityKind
+    at: int
+    device_id: str | None
+
+    @classmethod
+    def of(cls, event: SecurityEvent) -> Self:
+        return cls(kind=event.kind, at=event.at, device_id=event.device_id)
+
+
+class RecoveryOut(Out):
+    """The account's phrase, as far as the server knows it."""
+
+    created_at: int
+    device_id: str
+    delay_seconds: int
+    available_at: Annotated[
+        int | None, Field(description="Somebody waits to come in by it, and may from then on.")
+    ]
+
+    @classmethod
+    def of(cls, recovery: Recovery) -> Self:
+        return cls(
+            created_at=recovery.set_at,
+            device_id=recovery.set_by,
+            delay_seconds=recovery.delay_seconds,
+            available_at=recovery.available_at,
+        )
+
+
 class DevicesOut(Out):
     devices: list[DeviceOut]
+    security_events: list[SecurityEventOut]
+    recovery: RecoveryOut | None
 
 
 class PairingOut(Out):

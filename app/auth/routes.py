@@ -30,6 +30,11 @@ from app.auth.errors import (
     PairingPayloadTooLarge,
     PairingState,
     PublicKeyInUse,
+    RecoveryBundleTooLarge,
+    RecoveryDelayed,
+    RecoveryFailed,
+    RecoveryLocatorTaken,
+    RecoveryReplaced,
     RefreshInvalid,
     RefreshReused,
     RegistrationClosed,
@@ -55,15 +60,19 @@ from app.auth.models import (
     LoginIn,
     PairingIn,
     PairingOut,
+    RecoveryOut,
     RefreshIn,
     RegisterChallengeOut,
     RegisterIn,
     RevealIn,
+    SecurityEventOut,
     SessionOut,
 )
 from app.auth.pairing import MAX_CIPHERTEXT_BYTES, Approval
 from app.auth.pairings import JoinAttempt
 from app.auth.public_key import parse_thumbprint
+from app.auth.recovery import MAX_BUNDLE_BYTES
+from app.auth.recovery_models import MAX_RECOVERY_BODY_BYTES, RecoverIn, RecoverOut, RecoveryIn
 from app.errors import NotAuthenticated, NotFound
 from app.http.bodies import JsonBody
 from app.http.fields import DIGITS, encode_base64, is_uuid
@@ -161,9 +170,12 @@ async def log_out(auth: AuthDep, device: CurrentDeviceDep) -> None:
 
 @router.get("/devices")
 async def devices(auth: AuthDep, device: CurrentDeviceDep) -> DevicesOut:
-    listed = await auth.accounts.devices(device.user_id)
+    listed, told = await auth.accounts.devices(device.user_id)
+    phrase = await auth.recoveries.of(device.user_id)
     return DevicesOut(
-        devices=[DeviceOut.of(each, current=each.device_id == device.device_id) for each in listed]
+        devices=[DeviceOut.of(each, current=each.device_id == device.device_id) for each in listed],
+        security_events=[SecurityEventOut.of(each) for each in told],
+        recovery=RecoveryOut.of(phrase) if phrase else None,
     )
 
 
@@ -171,6 +183,48 @@ async def devices(auth: AuthDep, device: CurrentDeviceDep) -> DevicesOut:
 @refuses(LastDevice)
 async def revoke(auth: AuthDep, device: ProvenDeviceDep, device_id: DeviceId) -> None:
     await auth.accounts.revoke(device.user_id, device_id, by=device.device_id)
+
+
+@router.put("/recovery", status_code=204)
+@refuses(RecoveryBundleTooLarge, RecoveryLocatorTaken, RecoveryReplaced)
+async def put_recovery(
+    auth: AuthDep,
+    device: ProvenDeviceDep,
+    body: Annotated[RecoveryIn, Depends(JsonBody(RecoveryIn, MAX_RECOVERY_BODY_BYTES))],
+) -> None:
+    if len(body.bundle) > MAX_BUNDLE_BYTES:
+        raise RecoveryBundleTooLarge(limit=MAX_BUNDLE_BYTES)
+    await auth.recoveries.put(device, body.offered())
+
+
+@router.delete("/recovery", status_code=204)
+async def remove_recovery(auth: AuthDep, device: ProvenDeviceDep) -> None:
+    await auth.recoveries.remove(device)
+
+
+@router.delete("/recovery/pending", status_code=204)
+async def cancel_recovery(auth: AuthDep, device: ProvenDeviceDep) -> None:
+    await auth.recoveries.cancel(device)
+
+
+@router.post("/recover")
+@refuses(
+    *_KEYS,
+    ChallengeInvalid,
+    SignatureInvalid,
+    RecoveryFailed,
+    RecoveryDelayed,
+    PublicKeyInUse,
+    DeviceRevoked,
+    LoginFailed,
+)
+async def recover(
+    auth: AuthDep,
+    origins: OriginsDep,
+    body: Annotated[RecoverIn, Depends(JsonBody(RecoverIn))],
+) -> RecoverOut:
+    session, bundle = await auth.recoveries.recover(body.attempt(), origins)
+    return RecoverOut.with_bundle(session, bundle)
 
 
 @router.post("/pairings", status_code=201)
@@ -194,6 +248,8 @@ async def pairing(
     if has_bearer(request):
         device = await current_device(request)
         found = await auth.pairings.seen_by_owner(device, pairing_id, wait)
+        if wait:
+            await current_device(request)  # it may have been revoked while it waited
     elif asked.proof is not None:
         found = await auth.pairings.seen_by_joiner(asked, pairing_id, wait)
     else:

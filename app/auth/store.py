@@ -19,6 +19,17 @@ def select_device_by_key(thumbprint: bytes) -> Statement:
     return Statement(f"SELECT {_DEVICE} FROM device WHERE key_thumbprint = ?", (thumbprint,))
 
 
+def select_nearest_device(thumbprint: bytes) -> Statement:
+    """The device with this key, or a neighbour of where it would be: a key that is nobody's reads
+    a row too, and so takes as long."""
+    return Statement(
+        f"SELECT {_DEVICE} FROM device WHERE key_thumbprint = COALESCE("
+        "(SELECT MIN(key_thumbprint) FROM device WHERE key_thumbprint >= ?),"
+        " (SELECT MIN(key_thumbprint) FROM device))",
+        (thumbprint,),
+    )
+
+
 def select_devices_of(user_id: str) -> Statement:
     return Statement(f"SELECT {_DEVICE} FROM device WHERE user_id = ?", (user_id,))
 
@@ -78,6 +89,13 @@ def revoke_device(device_id: str, now: int) -> Statement:
         "UPDATE device SET status = 'revoked', generation = generation + 1, revoked_at = ?"
         " WHERE device_id = ? AND status = 'active'",
         (now, device_id),
+    )
+
+
+def device_lives(device_id: str) -> Statement:
+    """A guard: the master database holds the device for live."""
+    return guard(
+        "EXISTS (SELECT 1 FROM device WHERE device_id = ? AND status = 'active')", (device_id,)
     )
 
 
@@ -160,6 +178,15 @@ def end_sessions_of_revoked() -> Statement:
     return Statement(
         "UPDATE token_family SET status = 'ended' WHERE status = 'active' AND device_id IN"
         " (SELECT device_id FROM device_info WHERE status = 'revoked')"
+    )
+
+
+def select_last_seen(other_than: bytes) -> Statement:
+    """The last day on which a live device with another key than this thumbprint's was seen."""
+    return Statement(
+        "SELECT MAX(last_seen_day) FROM device_info"
+        " WHERE status = 'active' AND key_thumbprint <> ?",
+        (other_than,),
     )
 
 

@@ -10,9 +10,11 @@ NAMES = """
 AlreadySetUp AmbiguousId AnswerInvalid CannotOpen Client Device DeviceAuth EcholiaError Entries
 EntitlementRequired Entry HeldBack Invite ItemContext ItemNotFound Join KeyringError LinkInvalid
 LocalStatus MassDelete Memories Memory MergePolicy NotAuthenticated NotSetUp Offline Options
-PairingCancelled PairingConflict PairingError PairingExpired PairingForged PayloadInvalid
-QuotaExceeded RateLimited Refused ServerError Session Sibling StoreError SyncReport Tag Tags
-VectorClock WrongCode WrongPassphrase __version__ keep_both open_envelope padded_length seal
+Overview PairingCancelled PairingConflict PairingError PairingExpired PairingForged
+PayloadInvalid PhraseInvalid QuotaExceeded RateLimited RecoveryDelayed RecoveryError RecoveryForged
+RecoveryRefused RecoveryStatus Refused SecurityEvent ServerError Session Sibling StoreError
+SyncReport Tag Tags VectorClock WrongCode WrongPassphrase __version__ keep_both new_phrase
+open_envelope padded_length seal
 """
 
 

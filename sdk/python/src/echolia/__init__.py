@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._client import Client, Invite, Join, LocalStatus
 from ._clocks import VectorClock
-from ._devices import Device
+from ._devices import Device, Overview, RecoveryStatus, SecurityEvent
 from ._errors import (
     AlreadySetUp,
     AmbiguousId,
@@ -32,8 +32,13 @@ from ._errors import (
     PairingExpired,
     PairingForged,
     PayloadInvalid,
+    PhraseInvalid,
     QuotaExceeded,
     RateLimited,
+    RecoveryDelayed,
+    RecoveryError,
+    RecoveryForged,
+    RecoveryRefused,
     Refused,
     ServerError,
     StoreError,
@@ -43,6 +48,7 @@ from ._errors import (
 from ._home import Options
 from ._journal import Entries, Entry, Memories, Memory, Tag, Tags
 from ._merge import MergePolicy, Sibling, keep_both
+from ._phrase import new_phrase
 from ._report import HeldBack, SyncReport
 from ._sealing import ItemContext, open_envelope, padded_length, seal
 from ._session import Session
@@ -79,15 +85,23 @@ __all__ = [
     "NotSetUp",
     "Offline",
     "Options",
+    "Overview",
     "PairingCancelled",
     "PairingConflict",
     "PairingError",
     "PairingExpired",
     "PairingForged",
     "PayloadInvalid",
+    "PhraseInvalid",
     "QuotaExceeded",
     "RateLimited",
+    "RecoveryDelayed",
+    "RecoveryError",
+    "RecoveryForged",
+    "RecoveryRefused",
+    "RecoveryStatus",
     "Refused",
+    "SecurityEvent",
     "ServerError",
     "Session",
     "Sibling",
@@ -100,6 +114,7 @@ __all__ = [
     "WrongPassphrase",
     "__version__",
     "keep_both",
+    "new_phrase",
     "open_envelope",
     "padded_length",
     "seal",

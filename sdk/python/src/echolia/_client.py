@@ -8,17 +8,29 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ._canonical import b64, lp, unb64
-from ._devices import Device, list_devices, revoke_device
 from ._errors import AlreadySetUp, AnswerInvalid, CannotOpen, NotSetUp, Offline
-from ._home import DEFAULTS, Options, begin, connect, keyring_path, registered, settled
+from ._home import (
+    DEFAULTS,
+    Options,
+    begin,
+    connect,
+    keyring_path,
+    recovered,
+    registered,
+    settled,
+)
 from ._journal import Entries, Memories, Tags
 from ._keyring import Keyring, KeyringFile
+from ._keys import KeyKind
 from ._names import checked_name, suggest_name
 from ._pairing import Invitation
 from ._pairing_flow import Inviter, Joining
+from ._phrase import entropy_of
 from ._push import Progress
+from ._recovery import RecoveryKeys
 from ._registration import register
 from ._report import SyncReport
+from ._safety import SafetyCalls
 from ._sealing import open_bytes, seal_bytes
 from ._session import Session
 from ._store import Store
@@ -51,7 +63,7 @@ class LocalStatus:
     synced_at: int | None
 
 
-class Client:
+class Client(SafetyCalls):
     """A device that belongs to an account. Use as a context manager, from one thread."""
 
     entries: Entries
@@ -79,18 +91,17 @@ class Client:
         server: str = DEFAULT_SERVER,
         passphrase: str = "",
         device_name: str | None = None,
+        key: KeyKind = "rsa",
         options: Options = DEFAULTS,
     ) -> Client:
         """A new account with this device as its first; AlreadySetUp if `home` has one.
 
-        Interrupted at any point, calling it again goes on with the same keys.
+        `key` chooses the kind of a new device's keys. Interrupted at any point, calling it again
+        goes on with the same keys.
         """
         name = checked_name(device_name) if device_name else suggest_name()
-        file, keyring = begin(home, server, passphrase, name)
-        if keyring.joining is not None:
-            raise AlreadySetUp(
-                "this folder is in the middle of a pairing: finish that, or choose another folder"
-            )
+        file, keyring = begin(home, server, passphrase, name, key)
+        _check_not_joining(keyring)
         # No server is known to have answered yet, so the one named now is the one that counts.
         wanted = replace(
             keyring,
@@ -103,6 +114,30 @@ class Client:
             keyring = wanted
         if keyring.user_id is None:
             keyring = registered(file, keyring, options)
+        return cls(file, keyring, options)._with_published_name()
+
+    @classmethod
+    def recover(
+        cls,
+        home: str | os.PathLike[str],
+        phrase: str,
+        *,
+        server: str = DEFAULT_SERVER,
+        passphrase: str = "",
+        device_name: str | None = None,
+        key: KeyKind = "rsa",
+        options: Options = DEFAULTS,
+    ) -> Client:
+        """A new device of the account whose recovery phrase this is; its journal is still empty.
+
+        PhraseInvalid, RecoveryRefused, or RecoveryDelayed: then call it again, with the same
+        folder, when the wait is over. Interrupted, call it again as well.
+        """
+        keys = RecoveryKeys.of(entropy_of(phrase))
+        name = checked_name(device_name) if device_name else suggest_name()
+        file, keyring = begin(home, server, passphrase, name, key)
+        _check_not_joining(keyring)
+        keyring = recovered(file, replace(keyring, server=server), keys, options)
         return cls(file, keyring, options)._with_published_name()
 
     @classmethod
@@ -136,16 +171,11 @@ class Client:
         """
         if self._store.meta(_NAMED) is None:
             self._publish_name()
-        return self._driver.run(
+        report = self._driver.run(
             self._engine.sync(confirm_deletes=confirm_deletes, progress=progress)
         )
-
-    def devices(self) -> list[Device]:
-        return self._driver.run(list_devices(self.vault))
-
-    def revoke(self, device_id: str) -> None:
-        """The device is locked out from now on. What it has already read it keeps."""
-        self._driver.run(revoke_device(device_id))
+        self.renew_bundle()
+        return report
 
     def invite(self) -> Invite:
         """Begin a pairing from this, the existing device."""
@@ -254,12 +284,13 @@ class Join:
         *,
         passphrase: str = "",
         device_name: str | None = None,
+        key: KeyKind = "rsa",
         options: Options = DEFAULTS,
     ) -> None:
         invitation = Invitation.parse(link)
         name = checked_name(device_name) if device_name else suggest_name()
         self._options = options
-        self._file, keyring = begin(home, invitation.origin, passphrase, name)
+        self._file, keyring = begin(home, invitation.origin, passphrase, name, key)
         if keyring.user_id is not None:
             raise AlreadySetUp("this folder already belongs to an account")
         if keyring.joining is None or keyring.joining["link"] != link.strip():
@@ -296,3 +327,10 @@ class Join:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _check_not_joining(keyring: Keyring) -> None:
+    if keyring.joining is not None:
+        raise AlreadySetUp(
+            "this folder is in the middle of a pairing: finish that, or choose another folder"
+        )

@@ -17,6 +17,11 @@ EcholiaError
 │   ├── PairingConflict
 │   ├── PairingCancelled
 │   └── PairingExpired
+├── RecoveryError
+│   ├── PhraseInvalid       the words are not a recovery phrase
+│   ├── RecoveryRefused     the phrase opens nothing on this server
+│   ├── RecoveryDelayed     other devices may still object
+│   └── RecoveryForged      what came was not sealed by this phrase
 └── ServerError
     ├── Offline             no answer came
     ├── AnswerInvalid       an answer came that breaks the protocol
@@ -112,6 +117,35 @@ class PairingCancelled(PairingError):
 
 class PairingExpired(PairingError):
     """The invitation is older than it may be."""
+
+
+class RecoveryError(EcholiaError):
+    """The way back by a recovery phrase did not work."""
+
+
+class PhraseInvalid(RecoveryError):
+    """These words are no recovery phrase; `position` counts from 1, None if it is no one word's
+    fault."""
+
+    def __init__(self, sentence: str, position: int | None = None) -> None:
+        super().__init__(sentence)
+        self.position = position
+
+
+class RecoveryRefused(RecoveryError):
+    """The server knows no such phrase: another server, or a phrase that was replaced."""
+
+
+class RecoveryDelayed(RecoveryError):
+    """The account's other devices were told and may object until `available_at` (Unix seconds)."""
+
+    def __init__(self, available_at: int) -> None:
+        super().__init__("the account's other devices have been told, and may still object")
+        self.available_at = available_at
+
+
+class RecoveryForged(RecoveryError):
+    """What the server gave was not sealed by this phrase: do not trust it."""
 
 
 class ServerError(EcholiaError):

@@ -12,6 +12,7 @@ from .. import _errors as errors
 from .._client import Client
 from . import _account_commands as account
 from . import _journal_commands as journal
+from . import _recovery_commands as recovery
 from ._output import Output
 from ._parser import build_parser
 from ._secrets import passphrase_to_open
@@ -31,6 +32,7 @@ _COMMANDS: Mapping[str, Command] = {
     "status": account.status,
     "devices": account.devices,
     "revoke": account.revoke,
+    "recovery": recovery.run,
 }
 # The first that fits counts.
 _EXIT_CODES: Sequence[tuple[type[Exception], int]] = (
@@ -41,6 +43,7 @@ _EXIT_CODES: Sequence[tuple[type[Exception], int]] = (
     (errors.ServerError, 5),
     (errors.ItemNotFound, 6),
     (errors.PairingError, 8),
+    (errors.RecoveryError, 10),
     (errors.EcholiaError, 1),
 )
 
@@ -73,5 +76,7 @@ def _run(args: Namespace, output: Output) -> int:
         return account.init(args, output)
     if args.command == "pair" and args.join is not None:
         return account.join(args, output)
+    if args.command == "recovery" and args.action == "use":
+        return recovery.use(args, output)
     with Client.open(args.home, passphrase_to_open(args)) as client:
         return _COMMANDS[args.command](client, args, output)

@@ -16,6 +16,7 @@ from app import __version__, events, problems
 from app.about.routes import router as about
 from app.auth.accounts import Accounts
 from app.auth.dependencies import Auth
+from app.auth.newcomers import Newcomers
 from app.auth.pairings import Pairings
 from app.auth.proofs import Proofs, remembered_in
 from app.auth.routes import router as auth
@@ -30,12 +31,16 @@ from app.database.port import Database, Statement
 from app.http.middleware import Skin
 from app.http.openapi import describe_bodies
 from app.http.stopping import on_stop_signal
+from app.rates.addresses import DailyHashes
+from app.rates.dependencies import Door
+from app.rates.limits import Limits, MemoryLimits, NoLimits
 from app.signals import Signals
 from app.sync.routes import router as sync
 from app.sync.service import ON_OPEN, SyncService
 
 PRIVATE_UMASK = 0o077
 PAIRINGS_FORGOTTEN_SECONDS = 60
+DAY_FORGOTTEN_SECONDS = 600
 
 
 def create_app(settings: Settings, *, clock: Clock = time.time) -> FastAPI:
@@ -90,7 +95,9 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
         signals = Signals()
         app.state.master = master
         app.state.signals = signals
-        app.state.auth = _auth(master, databases, keys, settings, signals, clock)
+        limits = _limits(settings, clock)
+        app.state.door = Door(limits, DailyHashes(clock), settings.trusted_networks)
+        app.state.auth = _auth(master, databases, keys, settings, signals, clock, limits)
         app.state.sync = SyncService(
             settings, tuple(each.cursor for each in keys.all), signals, clock
         )
@@ -104,7 +111,10 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
         )
         forget_ended = app.state.auth.pairings.forget_ended
         with on_stop_signal(signals.close):
-            async with repeated(forget_ended, PAIRINGS_FORGOTTEN_SECONDS):
+            async with (
+                repeated(forget_ended, PAIRINGS_FORGOTTEN_SECONDS),
+                repeated(late.accounts.forget_yesterday, DAY_FORGOTTEN_SECONDS),
+            ):
                 yield
         signals.close()
     finally:
@@ -138,6 +148,13 @@ class _Late:
         return [*ON_OPEN, *await self.accounts.statements_on_open(user_id)]
 
 
+def _limits(settings: Settings, clock: Clock) -> Limits:
+    """Buckets fill by a clock that nobody sets back, unless a clock was given to go by."""
+    if settings.rate_limits == "off":
+        return NoLimits()
+    return MemoryLimits(time.monotonic if clock is time.time else clock)
+
+
 def _auth(
     master: Database,
     databases: EmbeddedDatabases,
@@ -145,20 +162,37 @@ def _auth(
     settings: Settings,
     signals: Signals,
     clock: Clock,
+    limits: Limits,
 ) -> Auth:
     proofs = Proofs(keys, clock, remembered_in(master))
-    sessions = Sessions(databases, keys, proofs, settings, clock)
+    sessions = Sessions(databases, keys, proofs, settings, clock, limits)
+    newcomers = Newcomers(
+        limits,
+        keys,
+        clock,
+        bits=settings.registration_pow_bits,
+        is_counted=settings.rate_limits == "on",
+    )
     accounts = Accounts(
         master,
         databases,
         sessions,
         keys,
         clock,
+        limits,
+        newcomers,
         registration_open=settings.registration_open,
         on_revoked=_wake(signals),
     )
     pairings = Pairings(
-        master, databases, sessions, proofs, signals, clock, max_devices=settings.max_devices
+        master,
+        databases,
+        sessions,
+        proofs,
+        signals,
+        clock,
+        limits,
+        max_devices=settings.max_devices,
     )
     return Auth(sessions, accounts, pairings, proofs)
 

@@ -21,6 +21,9 @@ from app.auth.public_key import load_public_key
 from app.auth.sessions import Sessions
 from app.config import Settings
 from app.errors import NotAuthenticated
+from app.rates.buckets import SYNC_CALLS
+from app.rates.dependencies import door_of
+from app.rates.limits import spend
 
 _SCHEME = "bearer "
 _MAX_AUTHORIZATION = 4200
@@ -85,11 +88,13 @@ async def current_device(request: Request) -> CurrentDevice:
 
 async def user_db(request: Request) -> AdmittedDatabase:
     """The database of the user who asks; each use of it raises NotAuthenticated for who may not.
-    Where settings say so, a proof is checked first."""
+    Where settings say so, a proof is checked first. Raises RateLimited for a device that asks too
+    often."""
     settings = cast("Settings", request.app.state.settings)
     if settings.proof_required == "always":
         await current_device(request)
     admitted = _auth(request).sessions.admitted(bearer_of(request))
+    await spend(door_of(request).limits, SYNC_CALLS, admitted.device_id)
     request.state.make_known = admitted.make_known
     return admitted
 

@@ -35,6 +35,7 @@ from app.auth.models import (
     RevealIn,
     SessionOut,
 )
+from app.auth.newcomers import Newcomer
 from app.auth.pairing import MAX_CIPHERTEXT_BYTES, Approval
 from app.auth.pairings import JoinAttempt
 from app.auth.public_key import parse_thumbprint
@@ -43,6 +44,7 @@ from app.http.bodies import JsonBody
 from app.http.fields import QueryInt, encode_base64, is_uuid
 from app.http.routing import StrictRoute
 from app.limits import MAX_WAIT_SECONDS
+from app.rates.dependencies import TakesJoin, TakesKeyCall, address_of
 
 router = APIRouter(prefix="/auth", route_class=StrictRoute, tags=["auth"])
 
@@ -65,29 +67,30 @@ PairingId = Annotated[str, Depends(_pairing_id)]
 DeviceId = Annotated[str, Depends(_device_id)]
 
 
-@router.post("/register/challenge")
+@router.post("/register/challenge", dependencies=[TakesKeyCall])
 async def register_challenge(
     auth: AuthDep, _: Annotated[EmptyIn, Depends(JsonBody(EmptyIn))]
 ) -> RegisterChallengeOut:
-    challenge = auth.accounts.challenge("register")
-    return RegisterChallengeOut(challenge=encode_base64(challenge), expires_in=LIFE_SECONDS)
+    return RegisterChallengeOut.of(auth.accounts.challenge("register"))
 
 
-@router.post("/register", status_code=201)
+@router.post("/register", status_code=201, dependencies=[TakesKeyCall])
 async def register(
+    request: Request,
     auth: AuthDep,
     origins: OriginsDep,
     body: Annotated[RegisterIn, Depends(JsonBody(RegisterIn))],
     response: Response,
 ) -> SessionOut:
+    newcomer = Newcomer(address_of(request), body.proof_of_work)
     session, is_new = await auth.accounts.register(
-        body.claim(), body.challenge, body.signature, origins
+        body.claim(), body.challenge, body.signature, origins, newcomer
     )
     response.status_code = 201 if is_new else 200
     return SessionOut.of(session)
 
 
-@router.post("/challenge")
+@router.post("/challenge", dependencies=[TakesKeyCall])
 async def challenge(
     auth: AuthDep, body: Annotated[ChallengeIn, Depends(JsonBody(ChallengeIn))]
 ) -> ChallengeOut:
@@ -95,7 +98,7 @@ async def challenge(
     return ChallengeOut(challenge=encode_base64(made), expires_in=LIFE_SECONDS)
 
 
-@router.post("/login")
+@router.post("/login", dependencies=[TakesKeyCall])
 async def log_in(
     auth: AuthDep, origins: OriginsDep, body: Annotated[LoginIn, Depends(JsonBody(LoginIn))]
 ) -> SessionOut:
@@ -154,7 +157,7 @@ async def pairing(
     return PairingOut.of(found, auth.pairings.expires_in(found))
 
 
-@router.post("/pairings/{pairing_id}/join")
+@router.post("/pairings/{pairing_id}/join", dependencies=[TakesJoin])
 async def join(
     auth: AuthDep,
     origins: OriginsDep,

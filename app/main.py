@@ -5,12 +5,14 @@ lifespan opens anything."""
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from app import __version__, events, problems
 from app.about.routes import router as about
@@ -28,6 +30,8 @@ from app.config import Settings, SettingsError, load_settings
 from app.database import db_manager
 from app.database.embedded import EmbeddedDatabases, FolderRefused
 from app.database.port import Database, Statement
+from app.errors import EcholiaError
+from app.http.fixed import fixed_headers
 from app.http.middleware import Skin
 from app.http.openapi import describe_bodies
 from app.http.stopping import on_stop_signal
@@ -68,8 +72,14 @@ def create_app(settings: Settings, *, clock: Clock = time.time) -> FastAPI:
         app.include_router(router)
     describe_bodies(app)
     if settings.cors_origins:
-        _allow_origins(app, settings.cors_origins)
-    app.add_middleware(Skin, nonce=lambda: _nonce(app), failure=problems.internal)
+        app.add_middleware(CORSMiddleware, **_cors(settings.cors_origins))
+    is_https = settings.public_origin.startswith("https:")
+    app.add_middleware(
+        Skin,
+        nonce=lambda: _nonce(app),
+        failure=_failure(settings.cors_origins),
+        fixed=fixed_headers(is_https=is_https, has_docs=settings.debug),
+    )
     return app
 
 
@@ -206,15 +216,24 @@ def _wake(signals: Signals) -> Callable[[str, str], None]:
     return on_revoked
 
 
-def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=list(origins),
-        allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "DPoP"],
-        expose_headers=["Date", "DPoP-Nonce", "Retry-After", "X-Request-Id"],
-        max_age=600,
-    )
+def _cors(origins: Sequence[str]) -> Mapping[str, Any]:
+    return {
+        "allow_origins": list(origins),
+        "allow_methods": ["GET", "POST", "PUT", "DELETE"],
+        "allow_headers": ["Authorization", "Content-Type", "DPoP"],
+        "expose_headers": ["Date", "DPoP-Nonce", "Retry-After", "X-Request-Id"],
+        "max_age": 600,
+    }
+
+
+def _failure(origins: Sequence[str]) -> Callable[[EcholiaError], ASGIApp]:
+    """Answers for what goes wrong outside the routes; web pages may read them too."""
+
+    def answer(error: EcholiaError) -> ASGIApp:
+        rendered = problems.render(error)
+        return CORSMiddleware(rendered, **_cors(origins)) if origins else rendered
+
+    return answer
 
 
 def _nonce(app: FastAPI) -> str:

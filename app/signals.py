@@ -9,6 +9,8 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
 
+from app.work import resting
+
 
 class Waiter:
     """Remembers a signal that comes before the wait for it."""
@@ -21,7 +23,7 @@ class Waiter:
 
     async def wait(self, seconds: float) -> bool:
         """Whether a signal came, within `seconds`, since the last wait or the beginning."""
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError), resting():
             await asyncio.wait_for(self._event.wait(), seconds)
         came = self._event.is_set()
         self._event.clear()

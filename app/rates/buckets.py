@@ -6,6 +6,9 @@ kept at which it will be full again, so an untouched one and one never seen are 
 
 from dataclasses import dataclass, replace
 
+_ROUNDING_SECONDS = 1e-6
+"""Of sums of fractions; a microsecond early is not early."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
@@ -26,7 +29,8 @@ def wait_for(bucket: Bucket, full_at: float, now: float, cost: int) -> float:
     """Seconds until so much can be taken; 0 if it can now. A cost above the size never can: it is
     reckoned as a full bucket."""
     lacking = max(0.0, full_at - now)
-    return max(0.0, lacking + _share(bucket, min(cost, bucket.size)) - bucket.seconds)
+    seconds = lacking + _share(bucket, min(cost, bucket.size)) - bucket.seconds
+    return seconds if seconds > _ROUNDING_SECONDS else 0.0
 
 
 def taken(bucket: Bucket, full_at: float, now: float, cost: int) -> float:

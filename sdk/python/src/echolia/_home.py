@@ -13,6 +13,7 @@ from ._errors import AlreadySetUp, PairingForged
 from ._files import make_private_folder
 from ._keyring import Keyring, KeyringFile
 from ._merge import MergePolicy, keep_both
+from ._patience import OnWait, unnoticed
 from ._registration import register
 from ._session import Session
 from ._sync import MERGE_WAIT_SECONDS
@@ -30,12 +31,14 @@ class Options:
     """What an app may replace: the transport (tests), how conflicts read, when they are merged.
 
     `merge_wait_seconds` bounds the random wait before siblings are merged; None: only edits
-    merge them.
+    merge them. `on_wait` is told the seconds and why, before this device waits for a server that
+    asks it to.
     """
 
     transport: httpx.BaseTransport | None = None
     merge_policy: MergePolicy = keep_both
     merge_wait_seconds: tuple[float, float] | None = MERGE_WAIT_SECONDS
+    on_wait: OnWait = unnoticed
 
 
 DEFAULTS = Options()
@@ -64,7 +67,7 @@ def begin(
 def registered(file: KeyringFile, keyring: Keyring, options: Options) -> Keyring:
     driver = connect(keyring, options)
     try:
-        session = driver.run(register(keyring))
+        session = driver.run(register(keyring, on_work=options.on_wait))
     finally:
         driver.close()
     return settled(file, keyring, session)
@@ -96,4 +99,5 @@ def connect(
         options.transport,
         session=session,
         on_session=on_session,
+        on_wait=options.on_wait,
     )

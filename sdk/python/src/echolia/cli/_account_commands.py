@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from .._client import PAIRING_SECONDS, Client, Join
 from .._errors import AmbiguousId, ItemNotFound, PairingForged, WrongCode
+from .._home import Options
 from .._pairing import Invitation
 from .._report import SyncReport
 from ._output import Output, printable, when
@@ -32,7 +33,11 @@ def init(args: Namespace, output: Output) -> int:
     passphrase = passphrase_to_create(args, output)
     _warn_of_plain_http(args.server, output)
     with Client.create(
-        args.home, server=args.server, passphrase=passphrase, device_name=args.name
+        args.home,
+        server=args.server,
+        passphrase=passphrase,
+        device_name=args.name,
+        options=Options(on_wait=output.waiting),
     ) as client:
         status = client.status()
     value = {
@@ -81,7 +86,10 @@ def join(args: Namespace, output: Output) -> int:
     passphrase = passphrase_to_create(args, output)
     output.note(f"joining an account on {origin}")
     _warn_of_plain_http(origin, output)
-    with Join(args.home, link, passphrase=passphrase, device_name=args.name) as joining:
+    options = Options(on_wait=output.waiting)
+    with Join(
+        args.home, link, passphrase=passphrase, device_name=args.name, options=options
+    ) as joining:
         code = joining.show_code(PAIRING_SECONDS)
         if output.for_scripts:
             output.line(code)

@@ -38,7 +38,9 @@ class Crowd:
         self._of_group: Counter[str] = Counter()
         self._resting: dict[Guest, None] = {}
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """How many are connected."""
         return len(self._groups)
 
     def enter(self, guest: Guest, peer: str | None) -> bool:

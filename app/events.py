@@ -229,6 +229,11 @@ def request_failed(*, request_id: str, route: str, error: str, where: list[str])
     _log.error("request_failed", request_id=request_id, route=route, error=error, where=where)
 
 
+def request_late(*, request_id: str, route: str, phase: str) -> None:
+    """A request was answered for at its deadline, while `working` or `reading` its body."""
+    _log.warning("request_late", request_id=request_id, route=route, phase=phase)
+
+
 def client_left(*, request_id: str, route: str) -> None:
     """The client closed the connection before its request or answer was complete."""
     _log.debug("client_left", request_id=request_id, route=route)

@@ -5,18 +5,21 @@ lifespan opens anything."""
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from app import __version__, events, problems
 from app.about.routes import router as about
 from app.auth.accounts import Accounts
 from app.auth.dependencies import Auth
+from app.auth.newcomers import Newcomers
 from app.auth.pairings import Pairings
 from app.auth.proofs import Proofs, remembered_in
 from app.auth.recoveries import Recoveries
@@ -29,15 +32,21 @@ from app.config import Settings, SettingsError, load_settings
 from app.database import db_manager
 from app.database.embedded import EmbeddedDatabases, FolderRefused
 from app.database.port import Database, Statement
+from app.errors import EcholiaError
+from app.http.fixed import fixed_headers
 from app.http.middleware import Skin
 from app.http.openapi import describe_calls
 from app.http.stopping import on_stop_signal
+from app.rates.addresses import DailyHashes
+from app.rates.dependencies import Door
+from app.rates.limits import Limits, MemoryLimits, NoLimits
 from app.signals import Signals, pairings_of
 from app.sync.routes import router as sync
 from app.sync.service import ON_OPEN, SyncService
 
 PRIVATE_UMASK = 0o077
 PAIRINGS_FORGOTTEN_SECONDS = 60
+DAY_FORGOTTEN_SECONDS = 600
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False,
     "metrics": False,
@@ -75,8 +84,14 @@ def create_app(settings: Settings, *, clock: Clock = time.time) -> FastAPI:
         app.include_router(router)
     describe_calls(app)
     if settings.cors_origins:
-        _allow_origins(app, settings.cors_origins)
-    app.add_middleware(Skin, nonce=lambda: _nonce(app), failure=problems.internal)
+        app.add_middleware(CORSMiddleware, **_cors(settings.cors_origins))
+    is_https = settings.public_origin.startswith("https:")
+    app.add_middleware(
+        Skin,
+        nonce=lambda: _nonce(app),
+        failure=_failure(settings.cors_origins),
+        fixed=fixed_headers(is_https=is_https, has_docs=settings.debug),
+    )
     return app
 
 
@@ -102,7 +117,9 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
         signals = Signals()
         app.state.master = master
         app.state.signals = signals
-        app.state.auth = _auth(master, databases, keys, settings, signals, clock)
+        limits = _limits(settings, clock)
+        app.state.door = Door(limits, DailyHashes(clock), settings.trusted_networks)
+        app.state.auth = _auth(master, databases, keys, settings, signals, clock, limits)
         app.state.sync = SyncService(
             settings, tuple(each.cursor for each in keys.all), signals, clock
         )
@@ -116,7 +133,10 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
         )
         forget_ended = app.state.auth.pairings.forget_ended
         with on_stop_signal(signals.close):
-            async with repeated(forget_ended, PAIRINGS_FORGOTTEN_SECONDS):
+            async with (
+                repeated(forget_ended, PAIRINGS_FORGOTTEN_SECONDS),
+                repeated(late.accounts.forget_yesterday, DAY_FORGOTTEN_SECONDS),
+            ):
                 yield
         signals.close()
     finally:
@@ -150,6 +170,13 @@ class _Late:
         return [*ON_OPEN, *await self.accounts.statements_on_open(user_id)]
 
 
+def _limits(settings: Settings, clock: Clock) -> Limits:
+    """Buckets fill by a clock that nobody sets back, unless a clock was given to go by."""
+    if settings.rate_limits == "off":
+        return NoLimits()
+    return MemoryLimits(time.monotonic if clock is time.time else clock)
+
+
 def _auth(
     master: Database,
     databases: EmbeddedDatabases,
@@ -157,21 +184,38 @@ def _auth(
     settings: Settings,
     signals: Signals,
     clock: Clock,
+    limits: Limits,
 ) -> Auth:
     proofs = Proofs(keys, clock, remembered_in(master))
     wake = _wake(signals)
-    sessions = Sessions(databases, keys, proofs, settings, clock, on_ended=wake)
+    sessions = Sessions(databases, keys, proofs, settings, clock, limits, on_ended=wake)
+    newcomers = Newcomers(
+        limits,
+        keys,
+        clock,
+        bits=settings.registration_pow_bits,
+        is_counted=settings.rate_limits == "on",
+    )
     accounts = Accounts(
         master,
         databases,
         sessions,
         keys,
         clock,
+        limits,
+        newcomers,
         registration_open=settings.registration_open,
         on_revoked=wake,
     )
     pairings = Pairings(
-        master, databases, sessions, proofs, signals, clock, max_devices=settings.max_devices
+        master,
+        databases,
+        sessions,
+        proofs,
+        signals,
+        clock,
+        limits,
+        max_devices=settings.max_devices,
     )
     recoveries = Recoveries(master, databases, sessions, keys, clock)
     return Auth(sessions, accounts, pairings, proofs, recoveries)
@@ -188,15 +232,24 @@ def _wake(signals: Signals) -> Callable[[str, str], None]:
     return on_ended
 
 
-def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=list(origins),
-        allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "DPoP"],
-        expose_headers=["Date", "DPoP-Nonce", "Retry-After", "X-Request-Id"],
-        max_age=600,
-    )
+def _cors(origins: Sequence[str]) -> Mapping[str, Any]:
+    return {
+        "allow_origins": list(origins),
+        "allow_methods": ["GET", "POST", "PUT", "DELETE"],
+        "allow_headers": ["Authorization", "Content-Type", "DPoP"],
+        "expose_headers": ["Date", "DPoP-Nonce", "Retry-After", "X-Request-Id"],
+        "max_age": 600,
+    }
+
+
+def _failure(origins: Sequence[str]) -> Callable[[EcholiaError], ASGIApp]:
+    """Answers for what goes wrong outside the routes; web pages may read them too."""
+
+    def answer(error: EcholiaError) -> ASGIApp:
+        rendered = problems.render(error)
+        return CORSMiddleware(rendered, **_cors(origins)) if origins else rendered
+
+    return answer
 
 
 def _nonce(app: FastAPI) -> str:

@@ -9,6 +9,8 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
 
+from app.work import resting
+
 
 def pairings_of(user_id: str) -> Hashable:
     """The topic of whoever waits in a pairing of the account for something other than its next
@@ -27,7 +29,7 @@ class Waiter:
 
     async def wait(self, seconds: float) -> bool:
         """Whether a signal came, within `seconds`, since the last wait or the beginning."""
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError), resting():
             await asyncio.wait_for(self._event.wait(), seconds)
         came = self._event.is_set()
         self._event.clear()

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from app import events
 from app.auth import challenge as challenges
-from app.auth import pairing_store, security_store, store
+from app.auth import pairing_store, registration_store, security_store, store
 from app.auth.candidates import Candidate, Claim, examine, signed_origin
 from app.auth.challenge import Purpose
 from app.auth.devices import Device, ListedDevice, Session
@@ -22,6 +22,7 @@ from app.auth.errors import (
     RegistrationClosed,
     WrappingKeyDiffers,
 )
+from app.auth.newcomers import Newcomer, Newcomers
 from app.auth.refusals import verified_alike
 from app.auth.security_events import SecurityEvent
 from app.auth.server_keys import ServerKeys
@@ -38,6 +39,8 @@ from app.database.port import (
     UserDatabases,
 )
 from app.errors import NotAuthenticated, NotFound
+from app.rates.buckets import LOGINS
+from app.rates.limits import Limits, spend
 
 
 class Accounts:
@@ -50,6 +53,8 @@ class Accounts:
         sessions: Sessions,
         keys: ServerKeys,
         clock: Clock,
+        limits: Limits,
+        newcomers: Newcomers,
         *,
         registration_open: bool,
         on_revoked: Callable[[str, str], None],
@@ -59,36 +64,51 @@ class Accounts:
         self._sessions = sessions
         self._keys = keys
         self._clock = clock
+        self._limits = limits
+        self._newcomers = newcomers
         self._registration_open = registration_open
         self._on_revoked = on_revoked
 
     def challenge(self, purpose: Purpose) -> bytes:
-        """Random bytes to sign, good once, for 120 s and this purpose. Nothing is stored."""
-        return challenges.issue(self._keys, purpose, int(self._clock()))
+        """Random bytes to sign, good once, for 120 s and this purpose. Nothing is stored. One for
+        registering asks for as much work as new accounts cost just now."""
+        difficulty = self._newcomers.difficulty() if purpose == "register" else 0
+        return challenges.issue(self._keys, purpose, int(self._clock()), difficulty)
 
     async def register(
-        self, claim: Claim, challenge: bytes, signature: bytes, origins: Sequence[str]
+        self,
+        claim: Claim,
+        challenge: bytes,
+        signature: bytes,
+        origins: Sequence[str],
+        newcomer: Newcomer,
     ) -> tuple[Session, bool]:
         """A session for this key, and whether its account is new. The same key again, with a fresh
-        challenge, gets the same ids. Raises ChallengeInvalid, SignatureInvalid, DeviceRevoked,
-        RegistrationClosed, WrappingKeyDiffers, or a leaf of PublicKeyRefused."""
+        challenge, gets the same ids and needs neither work nor a place in the limits. Raises
+        ChallengeInvalid, SignatureInvalid, DeviceRevoked, WrappingKeyDiffers, a leaf of
+        PublicKeyRefused; and, for a new key, RegistrationClosed, ProofOfWorkRequired,
+        ProofOfWorkInvalid or RateLimited."""
         candidate = await examine(claim, origins)
         expires_at = challenges.check(self._keys, "register", challenge, int(self._clock()))
         key = candidate.key
         signed_origin(
             key, signature, origins, lambda each: register_message(each, challenge, key.thumbprint)
         )
-        device, is_new = await self._enter(candidate, challenge, expires_at)
+        if await self._is_new(key.thumbprint, challenge):
+            await self._newcomers.admit(newcomer, challenge)
+        device, is_new = await self._enter(candidate, challenge, expires_at, newcomer)
         await self._complete_account(device.user_id)
         session = await self._sessions.start(device)
         if is_new:
+            self._newcomers.made()
             events.account_created()
         return session, is_new
 
     async def log_in(
         self, thumbprint: bytes, challenge: bytes, signature: bytes, origins: Sequence[str]
     ) -> Session:
-        """A session for the device with this key. Raises LoginFailed, whatever the reason."""
+        """A session for the device with this key. Raises LoginFailed, whatever the reason; or, for
+        who holds the key, RateLimited."""
         found = (await self._master.read([store.select_nearest_device(thumbprint)]))[0]
         nearest = store.device_of(found[0]) if found else None
         device = nearest if nearest and nearest.thumbprint == thumbprint else None
@@ -97,6 +117,8 @@ class Accounts:
         is_signed = verified_alike(device.public_key if device else None, signature, messages)
         if expires_at is None or device is None or not is_signed or device.status != "active":
             raise LoginFailed
+        # Only now: whoever does not hold the key could use its share up.
+        await spend(self._limits, LOGINS, thumbprint)
         now = int(self._clock())
         try:
             await self._master.write(store.spend(challenges.digest_of(challenge), expires_at, now))
@@ -143,6 +165,10 @@ class Accounts:
             self._on_revoked(user_id, device_id)
         events.device_revoked()
 
+    async def forget_yesterday(self) -> None:
+        """Nothing is kept of how many accounts an address made on a day that is over."""
+        await self._master.write([registration_store.forget_before(day_of(int(self._clock())))])
+
     async def statements_on_open(self, user_id: str) -> Sequence[Statement]:
         """What brings a user's own database up to the master's devices, and to what the master
         knows of them, whenever it is opened."""
@@ -153,13 +179,29 @@ class Accounts:
         told = security_store.tell(security_store.known_of(known), int(self._clock()))
         return [*copies, store.end_sessions_of_revoked(), *told]
 
+    async def _is_new(self, thumbprint: bytes, challenge: bytes) -> bool:
+        """Whether this would be a new account. Raises ChallengeInvalid, RegistrationClosed."""
+        reads = [
+            store.select_spent(challenges.digest_of(challenge)),
+            store.select_device_by_key(thumbprint),
+        ]
+        spent, known = await self._master.read(reads)
+        if spent:
+            raise ChallengeInvalid
+        if not known and not self._registration_open:
+            raise RegistrationClosed
+        return not known
+
     async def _enter(
-        self, candidate: Candidate, challenge: bytes, expires_at: int
+        self, candidate: Candidate, challenge: bytes, expires_at: int, newcomer: Newcomer
     ) -> tuple[Device, bool]:
-        """The master's row for this key, made now if it is new; the challenge is spent with it."""
+        """The master's row for this key, made now if it is new; the challenge is spent with it, and
+        a new account counted."""
         now = int(self._clock())
         digest = challenges.digest_of(challenge)
         fresh = candidate.device(str(uuid.uuid4()), now)
+        stranger = self._newcomers.stored(newcomer)
+        day = day_of(now)
 
         def plan(rows: list[Rows]) -> Plan[tuple[Device, bool]]:
             if rows[0]:
@@ -171,9 +213,18 @@ class Accounts:
             if not self._registration_open:
                 raise RegistrationClosed
             entered = (store.insert_account(fresh.user_id, now), store.insert_device(fresh))
-            return Plan((*spent, *entered), (fresh, True))
+            if not self._newcomers.is_counted:
+                return Plan((*spent, *entered), (fresh, True))
+            if registration_store.is_used_up(stranger, rows[2]):
+                raise self._newcomers.refuse_for_today()
+            counted = registration_store.count_one(stranger, day)
+            return Plan((*spent, *entered, *counted), (fresh, True))
 
-        reads = [store.select_spent(digest), store.select_device_by_key(candidate.key.thumbprint)]
+        reads = [
+            store.select_spent(digest),
+            store.select_device_by_key(candidate.key.thumbprint),
+            registration_store.select_made_today(stranger, day),
+        ]
         return (await self._master.decide(reads, plan)).outcome
 
     async def _complete_account(self, user_id: str) -> None:

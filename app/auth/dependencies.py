@@ -22,8 +22,11 @@ from app.auth.public_key import load_public_key
 from app.auth.recoveries import Recoveries
 from app.auth.sessions import Sessions
 from app.config import Settings
-from app.errors import NotAuthenticated
+from app.errors import NotAuthenticated, RateLimited
 from app.http.refusals import BEARER, PROOF, admits, refuses
+from app.rates.buckets import SYNC_CALLS
+from app.rates.dependencies import door_of
+from app.rates.limits import spend
 
 _SCHEME = "bearer "
 _MAX_AUTHORIZATION = 4200
@@ -94,14 +97,16 @@ async def current_device(request: Request) -> CurrentDevice:
 
 
 @admits(BY_TOKEN)
-@refuses(NotAuthenticated, *PROOF_REFUSALS)
+@refuses(NotAuthenticated, RateLimited, *PROOF_REFUSALS)
 async def user_db(request: Request) -> AdmittedDatabase:
     """The database of the user who asks; each use of it raises NotAuthenticated for who may not.
-    Where settings say so, a proof is checked first."""
+    Where settings say so, a proof is checked first. Raises RateLimited for a device that asks too
+    often."""
     settings = cast("Settings", request.app.state.settings)
     if settings.proof_required == "always":
         await current_device(request)
     admitted = _auth(request).sessions.admitted(bearer_of(request))
+    await spend(door_of(request).limits, SYNC_CALLS, admitted.device_id)
     request.state.make_known = admitted.make_known
     return admitted
 

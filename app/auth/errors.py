@@ -101,6 +101,20 @@ class RegistrationClosed(Forbidden):
     title = "This server opens no new accounts."
 
 
+class ProofOfWorkRequired(Invalid):
+    """The challenge asks for work, of `difficulty` zero bits, and none came."""
+
+    code = "proof_of_work_required"
+    title = "A new account takes work just now: do what the challenge asks for, and send it."
+
+
+class ProofOfWorkInvalid(Invalid):
+    """The hash of challenge and solution does not begin with `difficulty` zero bits."""
+
+    code = "proof_of_work_invalid"
+    title = "proof_of_work does not fit the challenge."
+
+
 class WrappingKeyDiffers(StateConflict):
     """The device is known under another wrapping key, which others have signed."""
 

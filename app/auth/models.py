@@ -5,8 +5,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints
 
 from app.auth.candidates import Claim
+from app.auth.challenge import LIFE_SECONDS, difficulty_of
 from app.auth.devices import Description, DeviceType, ListedDevice, Platform, Session, Status
 from app.auth.pairing import EXISTING_NONCE_BYTES, NEW_NONCE_BYTES, Collected, Pairing
+from app.auth.proof_of_work import MAX_SOLUTION_BYTES
 from app.auth.public_key import load_public_key, thumbprint_text
 from app.auth.recovery import Recovery
 from app.auth.security_events import SecurityEvent, SecurityKind
@@ -56,7 +58,7 @@ class RegisterIn(DeviceKeysIn):
     """Open an account with a new key, or come back with one that is known."""
 
     challenge: Base64
-    proof_of_work: Base64 | None = None
+    proof_of_work: Annotated[Base64, sized(0, MAX_SOLUTION_BYTES)] | None = None
 
 
 class LoginIn(In):
@@ -101,10 +103,24 @@ class ApproveIn(In):
     signature: Base64
 
 
+class ProofOfWorkOut(Out):
+    algorithm: Literal["sha256"] = "sha256"
+    difficulty: int
+
+
 class RegisterChallengeOut(Out):
     challenge: str
-    proof_of_work: None = None
+    proof_of_work: ProofOfWorkOut | None
     expires_in: int
+
+    @classmethod
+    def of(cls, challenge: bytes) -> Self:
+        bits = difficulty_of(challenge)
+        return cls(
+            challenge=encode_base64(challenge),
+            proof_of_work=ProofOfWorkOut(difficulty=bits) if bits else None,
+            expires_in=LIFE_SECONDS,
+        )
 
 
 class ChallengeOut(Out):

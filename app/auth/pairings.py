@@ -33,6 +33,8 @@ from app.auth.signed_bytes import pairing_transcript
 from app.clock import Clock, day_of
 from app.database.port import Database, Plan, Rows, Statement, UserDatabases
 from app.errors import NotAuthenticated, NotFound
+from app.rates.buckets import PAIRINGS
+from app.rates.limits import Limits, spend
 from app.signals import Signals, pairings_of
 
 May: TypeAlias = Callable[[Pairing], None]
@@ -60,6 +62,7 @@ class Pairings:
         proofs: Proofs,
         signals: Signals,
         clock: Clock,
+        limits: Limits,
         *,
         max_devices: int,
     ) -> None:
@@ -69,10 +72,12 @@ class Pairings:
         self._proofs = proofs
         self._signals = signals
         self._clock = clock
+        self._limits = limits
         self._max_devices = max_devices
 
     async def create(self, device: CurrentDevice, commitment: bytes | None) -> Pairing:
-        """A new, open pairing for 300 s. Raises TooManyPairings or TooManyDevices."""
+        """A new, open pairing for 300 s. Raises RateLimited, TooManyPairings or TooManyDevices."""
+        await spend(self._limits, PAIRINGS, device.user_id)
         now = int(self._clock())
         pairing = Pairing(
             pairing_id=str(uuid.uuid4()),

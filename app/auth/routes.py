@@ -29,6 +29,8 @@ from app.auth.errors import (
     PairingExpired,
     PairingPayloadTooLarge,
     PairingState,
+    ProofOfWorkInvalid,
+    ProofOfWorkRequired,
     PublicKeyInUse,
     RecoveryBundleTooLarge,
     RecoveryDelayed,
@@ -68,17 +70,19 @@ from app.auth.models import (
     SecurityEventOut,
     SessionOut,
 )
+from app.auth.newcomers import Newcomer
 from app.auth.pairing import MAX_CIPHERTEXT_BYTES, Approval
 from app.auth.pairings import JoinAttempt
 from app.auth.public_key import parse_thumbprint
 from app.auth.recovery import MAX_BUNDLE_BYTES
 from app.auth.recovery_models import MAX_RECOVERY_BODY_BYTES, RecoverIn, RecoverOut, RecoveryIn
-from app.errors import NotAuthenticated, NotFound
+from app.errors import NotAuthenticated, NotFound, RateLimited
 from app.http.bodies import JsonBody
 from app.http.fields import DIGITS, encode_base64, is_uuid
 from app.http.refusals import admits, refuses
 from app.http.routing import StrictRoute
 from app.limits import MAX_WAIT_SECONDS
+from app.rates.dependencies import TakesJoin, TakesKeyCall, TakesRecovery, address_of
 
 router = APIRouter(prefix="/auth", route_class=StrictRoute, tags=["auth"])
 
@@ -106,37 +110,48 @@ PairingId = Annotated[str, Depends(_pairing_id)]
 DeviceId = Annotated[str, Depends(_device_id)]
 
 
-@router.post("/register/challenge")
+@router.post("/register/challenge", dependencies=[TakesKeyCall])
+@refuses(RateLimited)
 async def register_challenge(
     auth: AuthDep, _: Annotated[EmptyIn, Depends(JsonBody(EmptyIn))]
 ) -> RegisterChallengeOut:
-    challenge = auth.accounts.challenge("register")
-    return RegisterChallengeOut(challenge=encode_base64(challenge), expires_in=LIFE_SECONDS)
+    return RegisterChallengeOut.of(auth.accounts.challenge("register"))
 
 
-@router.post("/register", status_code=201, responses={200: {"model": SessionOut}})
+@router.post(
+    "/register",
+    status_code=201,
+    responses={200: {"model": SessionOut}},
+    dependencies=[TakesKeyCall],
+)
 @refuses(
     *_KEYS,
     ChallengeInvalid,
     SignatureInvalid,
     DeviceRevoked,
     RegistrationClosed,
+    ProofOfWorkRequired,
+    ProofOfWorkInvalid,
+    RateLimited,
     WrappingKeyDiffers,
 )
 async def register(
+    request: Request,
     auth: AuthDep,
     origins: OriginsDep,
     body: Annotated[RegisterIn, Depends(JsonBody(RegisterIn))],
     response: Response,
 ) -> SessionOut:
+    newcomer = Newcomer(address_of(request), body.proof_of_work)
     session, is_new = await auth.accounts.register(
-        body.claim(), body.challenge, body.signature, origins
+        body.claim(), body.challenge, body.signature, origins, newcomer
     )
     response.status_code = 201 if is_new else 200
     return SessionOut.of(session)
 
 
-@router.post("/challenge")
+@router.post("/challenge", dependencies=[TakesKeyCall])
+@refuses(RateLimited)
 async def challenge(
     auth: AuthDep, body: Annotated[ChallengeIn, Depends(JsonBody(ChallengeIn))]
 ) -> ChallengeOut:
@@ -144,8 +159,8 @@ async def challenge(
     return ChallengeOut(challenge=encode_base64(made), expires_in=LIFE_SECONDS)
 
 
-@router.post("/login")
-@refuses(LoginFailed)
+@router.post("/login", dependencies=[TakesKeyCall])
+@refuses(LoginFailed, RateLimited)
 async def log_in(
     auth: AuthDep, origins: OriginsDep, body: Annotated[LoginIn, Depends(JsonBody(LoginIn))]
 ) -> SessionOut:
@@ -156,7 +171,7 @@ async def log_in(
 
 @router.post("/refresh")
 @admits(BY_PROOF)
-@refuses(RefreshInvalid, RefreshReused, StaleRequest, *PROOF_REFUSALS)
+@refuses(RefreshInvalid, RefreshReused, StaleRequest, RateLimited, *PROOF_REFUSALS)
 async def refresh(
     auth: AuthDep, asked: AskedDep, body: Annotated[RefreshIn, Depends(JsonBody(RefreshIn))]
 ) -> SessionOut:
@@ -185,8 +200,8 @@ async def revoke(auth: AuthDep, device: ProvenDeviceDep, device_id: DeviceId) ->
     await auth.accounts.revoke(device.user_id, device_id, by=device.device_id)
 
 
-@router.put("/recovery", status_code=204)
-@refuses(RecoveryBundleTooLarge, RecoveryLocatorTaken, RecoveryReplaced)
+@router.put("/recovery", status_code=204, dependencies=[TakesRecovery])
+@refuses(RecoveryBundleTooLarge, RecoveryLocatorTaken, RecoveryReplaced, RateLimited)
 async def put_recovery(
     auth: AuthDep,
     device: ProvenDeviceDep,
@@ -207,7 +222,7 @@ async def cancel_recovery(auth: AuthDep, device: ProvenDeviceDep) -> None:
     await auth.recoveries.cancel(device)
 
 
-@router.post("/recover")
+@router.post("/recover", dependencies=[TakesRecovery])
 @refuses(
     *_KEYS,
     ChallengeInvalid,
@@ -217,6 +232,7 @@ async def cancel_recovery(auth: AuthDep, device: ProvenDeviceDep) -> None:
     PublicKeyInUse,
     DeviceRevoked,
     LoginFailed,
+    RateLimited,
 )
 async def recover(
     auth: AuthDep,
@@ -228,7 +244,7 @@ async def recover(
 
 
 @router.post("/pairings", status_code=201)
-@refuses(TooManyPairings, TooManyDevices)
+@refuses(TooManyPairings, TooManyDevices, RateLimited)
 async def open_pairing(
     auth: AuthDep,
     device: ProvenDeviceDep,
@@ -257,8 +273,16 @@ async def pairing(
     return PairingOut.of(found, auth.pairings.expires_in(found))
 
 
-@router.post("/pairings/{pairing_id}/join")
-@refuses(*_KEYS, *_ENDS, WrappingKeyRequired, SignatureInvalid, PublicKeyInUse, DeviceRevoked)
+@router.post("/pairings/{pairing_id}/join", dependencies=[TakesJoin])
+@refuses(
+    *_KEYS,
+    *_ENDS,
+    WrappingKeyRequired,
+    SignatureInvalid,
+    PublicKeyInUse,
+    DeviceRevoked,
+    RateLimited,
+)
 async def join(
     auth: AuthDep,
     origins: OriginsDep,

@@ -26,6 +26,8 @@ from app.clock import Clock, day_of
 from app.config import Settings
 from app.database.port import Conflict, Database, Missing, Plan, Rows, UserDatabases
 from app.errors import NotAuthenticated
+from app.rates.buckets import REFRESHES
+from app.rates.limits import Limits, spend
 
 MAX_FAMILIES = 5
 _REFUSALS: dict[Verdict, type[NotAuthenticated]] = {
@@ -46,6 +48,7 @@ class Sessions:
         proofs: Proofs,
         settings: Settings,
         clock: Clock,
+        limits: Limits,
         *,
         on_ended: Callable[[str, str], None],
     ) -> None:
@@ -55,6 +58,7 @@ class Sessions:
         self._settings = settings
         self._clock = clock
         self._on_ended = on_ended
+        self._limits = limits
 
     async def start(self, device: Device) -> Session:
         """A new session of a device that has just proved its key; at most five live on. Raises
@@ -96,8 +100,8 @@ class Sessions:
         return AdmittedDatabase(self._users.open(claims.user_id), claims, self._clock)
 
     async def refresh(self, text: str, asked: Asked) -> Session:
-        """Both tokens anew. Raises RefreshInvalid, RefreshReused, StaleRequest, or what is wrong
-        with the proof; none but RefreshReused changes anything."""
+        """Both tokens anew. Raises RefreshInvalid, RefreshReused, StaleRequest, RateLimited, or
+        what is wrong with the proof; none but RefreshReused changes anything."""
         token = refresh.read(self._keys, text)
         if token is None:
             raise RefreshInvalid
@@ -113,6 +117,8 @@ class Sessions:
             proof = await self._proofs.check(asked, key, text)
         except ProofReplayed:
             raise StaleRequest from None
+        # Only now: whoever has no proof could use the device's share up.
+        await spend(self._limits, REFRESHES, store.family_of(found[0]).device_id)
         return await self._continue(db, token, proof)
 
     async def end(self, device: CurrentDevice) -> None:

@@ -12,6 +12,7 @@ from app.config import Settings
 from app.errors import Invalid, Malformed, TooLarge, WrongMediaType
 from app.http import ijson
 from app.http.validation import faults_of, names_in
+from app.work import current
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -97,6 +98,17 @@ def _check_media_type(request: Request) -> None:
 async def read_capped(request: Request, max_bytes: int) -> bytes:
     """The whole body. Raises TooLarge when more than `max_bytes` are announced or arrive; nothing
     beyond them is kept."""
+    work = current()
+    if work is None:
+        return await _read_capped(request, max_bytes, _not_counted)
+    work.begin_reading()
+    try:
+        return await _read_capped(request, max_bytes, work.read)
+    finally:
+        work.end_reading()
+
+
+async def _read_capped(request: Request, max_bytes: int, count: Callable[[int], None]) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > max_bytes:
         if int(announced[:20]) <= max_bytes * LINGER_TIMES and "expect" not in request.headers:
@@ -107,6 +119,7 @@ async def read_capped(request: Request, max_bytes: int) -> bytes:
     stream = request.stream()
     async for chunk in stream:
         size += len(chunk)
+        count(len(chunk))
         if size > max_bytes:
             await _discard(stream, max_bytes * LINGER_TIMES - size)
             raise _too_large(max_bytes)
@@ -114,6 +127,10 @@ async def read_capped(request: Request, max_bytes: int) -> bytes:
     if announced.isdecimal() and size != int(announced[:20]):
         raise Malformed("The body is shorter than announced.")
     return b"".join(chunks)
+
+
+def _not_counted(_size: int) -> None:
+    """For a body that belongs to no request of the server."""
 
 
 async def _discard(stream: AsyncIterator[bytes], most_bytes: int) -> None:

@@ -115,6 +115,8 @@ class DeviceAuth(KeyProof):
             self._nonces.learn(response)
             if response.is_success:
                 return self._adopted(response)
+            if response.status_code in (429, 503):
+                raise refusal(response)  # the key's turn would only be more of the same
             # A duplicate of an older refresh says nothing about this one: prove anew.
             if problem_code_of_401(response) not in ("use_dpop_nonce", "stale_request"):
                 return None

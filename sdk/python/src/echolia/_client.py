@@ -237,7 +237,9 @@ class Client(SafetyCalls):
 
     def _publish_name(self) -> None:
         name = self.vault.seal_name(self._keyring.device_name)
-        self._driver.adopt(self._driver.run(register(self._keyring, name)))
+        self._driver.adopt(
+            self._driver.run(register(self._keyring, name, on_work=self._options.on_wait))
+        )
         self._store.set_meta(_NAMED, b"yes")
 
     # -- its own end

@@ -14,10 +14,10 @@ from ._bounds import bound
 from ._calls import Call, Exchange, Proof, T
 from ._errors import Offline, RateLimited, Refused
 from ._keys import Signer
+from ._patience import OnWait, is_worth_waiting, pause, unnoticed
 from ._session import Session
 
 _TRIES = 3
-_MAX_PATIENCE_SECONDS = 20.0
 # A held request may last 25 s by protocol; the answer needs time to travel as well.
 _TIMEOUT = httpx.Timeout(40.0, connect=5.0)
 
@@ -33,7 +33,9 @@ class Driver:
         *,
         session: Session | None = None,
         on_session: Callable[[Session], None] | None = None,
+        on_wait: OnWait = unnoticed,
     ) -> None:
+        self._on_wait = on_wait
         nonces = NonceJar()
         self._device = DeviceAuth(signer, origin, nonces, session=session, on_session=on_session)
         self._auth: Mapping[Proof, httpx.Auth | None] = {
@@ -71,14 +73,24 @@ class Driver:
             return value
 
     def send(self, call: Call) -> Answer:
-        """The answer to one call, asked up to three times: every call is safe to repeat."""
+        """The answer to one call; every call is safe to repeat. A broken connection is tried three
+        times, a server that is busy or has had enough as long as `_patience` says."""
+        tried = 0
+        while True:
+            tried += 1
+            try:
+                return self._over_network(call)
+            except RateLimited as limited:
+                if not is_worth_waiting(limited.retry_after, tried):
+                    raise
+                seconds = pause(limited.retry_after, tried)
+                self._on_wait(seconds, limited.code)
+                time.sleep(seconds)
+
+    def _over_network(self, call: Call) -> Answer:
         for left in reversed(range(_TRIES)):
             try:
                 return self._once(call)
-            except RateLimited as limited:
-                if not left or limited.retry_after > _MAX_PATIENCE_SECONDS:
-                    raise
-                time.sleep(limited.retry_after)
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 raise Offline("the server cannot be reached") from None
             except httpx.TransportError:

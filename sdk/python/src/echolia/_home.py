@@ -15,6 +15,7 @@ from ._files import make_private_folder
 from ._keyring import Keyring, KeyringFile
 from ._keys import KeyKind
 from ._merge import MergePolicy, keep_both
+from ._patience import OnWait, unnoticed
 from ._recovery import RecoveryKeys
 from ._recovery_flow import recover
 from ._registration import register
@@ -34,12 +35,14 @@ class Options:
     """What an app may replace: the transport (tests), how conflicts read, when they are merged.
 
     `merge_wait_seconds` bounds the random wait before siblings are merged; None: only edits
-    merge them.
+    merge them. `on_wait` is told the seconds and why, before this device waits for a server that
+    asks it to.
     """
 
     transport: httpx.BaseTransport | None = None
     merge_policy: MergePolicy = keep_both
     merge_wait_seconds: tuple[float, float] | None = MERGE_WAIT_SECONDS
+    on_wait: OnWait = unnoticed
 
 
 DEFAULTS = Options()
@@ -66,7 +69,8 @@ def begin(
 
 
 def registered(file: KeyringFile, keyring: Keyring, options: Options) -> Keyring:
-    return settled(file, keyring, _run(keyring, register(keyring), options))
+    exchange = register(keyring, on_work=options.on_wait)
+    return settled(file, keyring, _run(keyring, exchange, options))
 
 
 def settled(file: KeyringFile, keyring: Keyring, session: Session) -> Keyring:
@@ -131,4 +135,5 @@ def connect(
         options.transport,
         session=session,
         on_session=on_session,
+        on_wait=options.on_wait,
     )

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .. import _errors as errors
 from .._client import Client
+from .._home import Options
 from . import _account_commands as account
 from . import _journal_commands as journal
 from . import _recovery_commands as recovery
-from ._output import Output
+from ._output import Output, busy, duration
 from ._parser import build_parser
 from ._secrets import passphrase_to_open
 
@@ -54,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output = Output(as_json=args.json, plain=args.plain)
     try:
         return _run(args, output)
+    except errors.RateLimited as error:
+        output.note(f"echolia: {busy(error.code)}: try again in {duration(error.retry_after)}")
+        return 5
     except errors.EcholiaError as error:
         output.note(f"echolia: {error}")
         return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
@@ -78,5 +82,6 @@ def _run(args: Namespace, output: Output) -> int:
         return account.join(args, output)
     if args.command == "recovery" and args.action == "use":
         return recovery.use(args, output)
-    with Client.open(args.home, passphrase_to_open(args)) as client:
+    options = Options(on_wait=output.waiting)
+    with Client.open(args.home, passphrase_to_open(args), options=options) as client:
         return _COMMANDS[args.command](client, args, output)

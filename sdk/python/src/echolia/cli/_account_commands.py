@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from .._client import PAIRING_SECONDS, Client, Join
 from .._errors import AmbiguousId, ItemNotFound, PairingForged, WrongCode
+from .._home import Options
 from .._pairing import Invitation
 from .._report import SyncReport
 from ._output import Output, printable, when
@@ -47,6 +48,7 @@ def init(args: Namespace, output: Output) -> int:
         passphrase=passphrase,
         device_name=args.name,
         key=args.key,
+        options=Options(on_wait=output.waiting),
     ) as client:
         status = client.status()
     value = {
@@ -95,8 +97,14 @@ def join(args: Namespace, output: Output) -> int:
     passphrase = passphrase_to_create(args, output)
     output.note(f"joining an account on {origin}")
     warn_of_plain_http(origin, output)
+    options = Options(on_wait=output.waiting)
     with Join(
-        args.home, link, passphrase=passphrase, device_name=args.name, key=args.key
+        args.home,
+        link,
+        passphrase=passphrase,
+        device_name=args.name,
+        key=args.key,
+        options=options,
     ) as joining:
         code = joining.show_code(PAIRING_SECONDS)
         if output.for_scripts:

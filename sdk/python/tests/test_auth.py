@@ -325,4 +325,4 @@ def test_keys_too_weak_or_of_another_kind_are_refused() -> None:
         with pytest.raises(ValueError, match=r"RSA|P-256"):
             PublicKey.from_pem(PublicKey(other).pem)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="3072"):
-        p256.wrap(b"secret", b"label")
+        PublicKey(weak).wrap(b"secret", b"label")

@@ -167,7 +167,7 @@ def test_work_counts_as_the_vector_says_and_ours_counts(case: dict[str, Any]) ->
 
     def is_done(solution: bytes) -> bool:
         digest = hashlib.sha256(challenge + solution).digest()
-        return bool(int.from_bytes(digest, "big") < 1 << (256 - difficulty))
+        return bool(int.from_bytes(digest, "big") >> (256 - difficulty) == 0)
 
     assert is_done(bytes.fromhex(case["solution"])) is case["valid"]
     assert is_done(solve(challenge, difficulty))

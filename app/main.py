@@ -14,7 +14,12 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__, events, problems
 from app.about.routes import router as about
+from app.account.export_service import AccountExport
+from app.account.routes import router as account
+from app.account.service import CHORE_SECONDS, AccountService
 from app.auth.accounts import Accounts
+from app.auth.adoption_service import Adoption
+from app.auth.deletion_service import Deletions
 from app.auth.dependencies import Auth
 from app.auth.pairings import Pairings
 from app.auth.proofs import Proofs, remembered_in
@@ -31,6 +36,7 @@ from app.http.middleware import Skin
 from app.http.openapi import describe_bodies
 from app.http.stopping import on_stop_signal
 from app.signals import Signals
+from app.sync.export_service import ItemExport
 from app.sync.routes import router as sync
 from app.sync.service import ON_OPEN, SyncService
 
@@ -59,7 +65,7 @@ def create_app(settings: Settings, *, clock: Clock = time.time) -> FastAPI:
     )
     app.state.settings = settings
     problems.install(app)
-    for router in (sync, auth, about):  # in order of traffic: routes are tried in turn
+    for router in (sync, auth, account, about):  # in order of traffic: routes are tried in turn
         app.include_router(router)
     describe_bodies(app)
     if settings.cors_origins:
@@ -82,7 +88,10 @@ def _private_files() -> Iterator[None]:
 async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterator[None]:
     late = _Late()
     databases = EmbeddedDatabases(
-        settings.data_dir, max_open=settings.max_open_databases, on_open=late.statements_on_open
+        settings.data_dir,
+        max_open=settings.max_open_databases,
+        on_open=late.statements_on_open,
+        after_open=late.adopt,
     )
     master = await _started(databases)
     try:
@@ -95,6 +104,16 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
             settings, tuple(each.cursor for each in keys.all), signals, clock
         )
         late.accounts = app.state.auth.accounts
+        late.adoption = Adoption(master, keys, clock)
+        deletions = Deletions(master, databases, keys, clock)
+        app.state.account = AccountService(deletions, databases, databases.forget_erased, signals)
+        app.state.export = AccountExport(
+            master,
+            app.state.sync,
+            ItemExport(keys.current.cursor),
+            settings.public_origin,
+            clock,
+        )
         db_manager.attach(databases)
         events.server_started(
             version=__version__,
@@ -104,7 +123,10 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
         )
         forget_ended = app.state.auth.pairings.forget_ended
         with on_stop_signal(signals.close):
-            async with repeated(forget_ended, PAIRINGS_FORGOTTEN_SECONDS):
+            async with (
+                repeated(forget_ended, PAIRINGS_FORGOTTEN_SECONDS),
+                repeated(app.state.account.tidy, CHORE_SECONDS),
+            ):
                 yield
         signals.close()
     finally:
@@ -133,9 +155,13 @@ class _Late:
     to; this stands for them until then."""
 
     accounts: Accounts
+    adoption: Adoption
 
     async def statements_on_open(self, user_id: str) -> Sequence[Statement]:
         return [*ON_OPEN, *await self.accounts.statements_on_open(user_id)]
+
+    async def adopt(self, user_id: str, own: Database) -> None:
+        await self.adoption.adopt(user_id, own)
 
 
 def _auth(

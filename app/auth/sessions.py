@@ -108,7 +108,10 @@ class Sessions:
             proof = await self._proofs.check(asked, key, text)
         except ProofReplayed:
             raise StaleRequest from None
-        return await self._continue(db, token, proof)
+        try:
+            return await self._continue(db, token, proof)
+        except Missing:  # the account was deleted meanwhile
+            raise RefreshInvalid from None
 
     async def end(self, device: CurrentDevice) -> None:
         """The session this request came in with is over."""

@@ -1,9 +1,12 @@
 """HTTP of `/account`."""
 
-from typing import Annotated
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.account.dependencies import account_of, export_of
 from app.account.models import AccountOut, DeleteIn, StorageOut
@@ -15,6 +18,14 @@ from app.sync.dependencies import sync_of
 EXPORT_MEDIA_TYPE = "application/x-ndjson"
 
 router = APIRouter(prefix="/account", route_class=StrictRoute, tags=["account"])
+
+
+class _Export(StreamingResponse):
+    """Ends the work with the answer, however the answer ends."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(cast("AsyncGenerator[bytes]", self.body_iterator)):
+            await super().__call__(scope, receive, send)
 
 
 @router.get("")
@@ -33,7 +44,7 @@ async def account(request: Request, db: UserDb) -> AccountOut:
 @router.post("/export", response_class=Response)
 async def export(request: Request, device: ProvenDeviceDep, db: UserDb) -> Response:
     lines = await export_of(request).begin(device.user_id, db)
-    return StreamingResponse(lines, media_type=EXPORT_MEDIA_TYPE)
+    return _Export(lines, media_type=EXPORT_MEDIA_TYPE)
 
 
 @router.delete("", status_code=204)

@@ -326,7 +326,11 @@ def _destroy(path: Path) -> None:
 
 def _unlink(path: Path) -> None:
     for side in ("", *SIDE_FILES):
-        Path(f"{path}{side}").unlink(missing_ok=True)
+        _unlink_one(Path(f"{path}{side}"))
+
+
+def _unlink_one(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

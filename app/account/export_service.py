@@ -107,4 +107,5 @@ class AccountExport:
             seq, cursor = page.seq, page.cursor
             yield await asyncio.to_thread(tally.rows, page.lines)
         yield tally.close_section("item")
-        yield tally.end(seq=seq, cursor=cursor)
+        yield tally.line(type="position", seq=seq, cursor=cursor)
+        yield tally.end()

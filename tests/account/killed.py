@@ -64,7 +64,7 @@ def main() -> None:
         sys.stdout.write(f"changes {plan.changes}\n")
         sys.stdout.flush()
 
-    AccountService.delete = deleting  # type: ignore[method-assign]
+    AccountService.delete = deleting  # type: ignore[assignment, method-assign]
     uvicorn.run(create_app(load_settings()), port=port, log_config=None)
 
 

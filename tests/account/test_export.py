@@ -71,12 +71,12 @@ async def test_every_version_of_every_item_is_in_it_as_a_pull_shows_it(
     pulled = await device.pull_all()
     assert found.items == pulled.items
     assert sum(len(held) == 2 for held in found.items.values()) == 40
-    end = found.lines[-1]
-    assert end["counts"]["item"] == 300
-    # The end's cursor goes on where the export stops.
-    assert (await device.pull(end["cursor"])).json()["changes"] == []
+    assert found.lines[-1]["counts"]["item"] == 300
+    # The cursor goes on where the export stops.
+    (position,) = found.of("position")
+    assert (await device.pull(position["cursor"])).json()["changes"] == []
     await device.push(device.change())
-    assert len((await device.pull(end["cursor"])).json()["changes"]) == 1
+    assert len((await device.pull(position["cursor"])).json()["changes"]) == 1
 
 
 async def test_items_that_change_meanwhile_leave_a_whole_state_behind(
@@ -248,7 +248,10 @@ async def test_a_client_that_hangs_up_ends_the_work(
             stalled.set()
             await asyncio.Event().wait()  # a client that reads no further
 
-    call = asyncio.create_task(transport.app(scope, receive, send))
+    async def answer() -> None:
+        await transport.app(scope, receive, send)
+
+    call = asyncio.create_task(answer())
     await asyncio.wait_for(stalled.wait(), 5)
     assert pages == [0]
     left.set()

@@ -1,4 +1,5 @@
-"""Accounts that nobody ever used go after thirty days; nobody who was told "stored" loses a byte."""
+"""Accounts that nobody ever used go after thirty days; nobody who was told
+"stored" loses a byte."""
 
 import asyncio
 from typing import Any

@@ -1,7 +1,6 @@
 """A master database restored from an older copy learns again what the accounts' own files know."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +13,7 @@ from tests.kit.clock import SetClock
 from tests.kit.device import Device
 from tests.kit.identity import execute, records, said, served, user_file
 from tests.kit.pair import paired
+from tests.kit.storage import side_file
 
 REFUSED = (401, "not_authenticated")
 
@@ -147,12 +147,11 @@ async def test_opening_a_database_that_agrees_writes_nothing(
 ) -> None:
     device, _ = await account(yesterday)
     before = master_rows(settings.data_dir, "SELECT * FROM device ORDER BY device_id")
-    log = Path(f"{yesterday.master}-wal")
     async with served(yesterday.settings, yesterday.clock) as http:
         device.http = http
-        size = log.stat().st_size if log.exists() else 0
+        log = side_file(yesterday.master)
         assert said(await device.pull()) == (200, None)
-        assert (log.stat().st_size if log.exists() else 0) == size
+        assert side_file(yesterday.master) == log
     assert master_rows(settings.data_dir, "SELECT * FROM device ORDER BY device_id") == before
 
 

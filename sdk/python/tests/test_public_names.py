@@ -7,12 +7,13 @@ import inspect
 import echolia
 
 NAMES = """
-AlreadySetUp AmbiguousId AnswerInvalid CannotOpen Client Device DeviceAuth EcholiaError Entries
-EntitlementRequired Entry HeldBack Invite ItemContext ItemNotFound Join KeyringError LinkInvalid
-LocalStatus MassDelete Memories Memory MergePolicy NotAuthenticated NotSetUp Offline Options
-PairingCancelled PairingConflict PairingError PairingExpired PairingForged PayloadInvalid
-QuotaExceeded RateLimited Refused ServerError Session Sibling StoreError SyncReport Tag Tags
-VectorClock WrongCode WrongPassphrase __version__ keep_both open_envelope padded_length seal
+Account AccountImport AlreadySetUp AmbiguousId AnswerInvalid CannotOpen Client Device DeviceAuth
+EcholiaError EntitlementRequired Entries Entry ExportDamaged ExportSummary HeldBack Invite
+ItemContext ItemNotFound Join KeyringError KeysNeeded LinkInvalid LocalStatus MassDelete Memories
+Memory MergePolicy NotAuthenticated NotSetUp Offline Options PairingCancelled PairingConflict
+PairingError PairingExpired PairingForged PayloadInvalid QuotaExceeded RateLimited Refused
+ServerError Session Sibling StoreError SyncReport Tag Tags VectorClock WrongCode WrongPassphrase
+check_export erase_device keep_both open_envelope padded_length seal __version__
 """
 
 

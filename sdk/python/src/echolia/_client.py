@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ._account import STORE, AccountCalls
 from ._canonical import b64, lp, unb64
 from ._devices import Device, list_devices, revoke_device
 from ._errors import AlreadySetUp, AnswerInvalid, CannotOpen, NotSetUp, Offline
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 DEFAULT_SERVER = "http://localhost:8000"
 PAIRING_SECONDS = 300.0
-_STORE = "store.db"
 _NAMED = "named"
 _SESSION_AAD = lp(b"echolia/local/v1", b"session")
 
@@ -51,7 +51,7 @@ class LocalStatus:
     synced_at: int | None
 
 
-class Client:
+class Client(AccountCalls):
     """A device that belongs to an account. Use as a context manager, from one thread."""
 
     entries: Entries
@@ -62,7 +62,7 @@ class Client:
         self._file = file
         self._keyring = keyring
         self._options = options
-        self._store = Store(file.path.parent / _STORE)
+        self._store = Store(file.path.parent / STORE)
         self.vault = Vault(self._store, keyring, options.merge_policy)
         self._engine = SyncEngine(self.vault, merge_wait_seconds=options.merge_wait_seconds)
         self.entries = Entries(self.vault)

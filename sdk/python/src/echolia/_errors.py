@@ -4,10 +4,12 @@ EcholiaError
 ├── KeyringError            the file with this device's keys
 │   ├── NotSetUp
 │   ├── AlreadySetUp
-│   └── WrongPassphrase
+│   ├── WrongPassphrase
+│   └── KeysNeeded
 ├── StoreError              the local store
 ├── CannotOpen              a sealed item; one error, whatever the cause
 ├── PayloadInvalid          a plaintext that no device should write
+├── ExportDamaged           an account export that is cut off or was changed
 ├── ItemNotFound
 │   └── AmbiguousId
 ├── PairingError
@@ -54,6 +56,10 @@ class WrongPassphrase(KeyringError):
     """The passphrase does not open the keyring."""
 
 
+class KeysNeeded(KeyringError):
+    """The export is of another account, whose keys are not at hand."""
+
+
 class StoreError(EcholiaError):
     """The local store cannot be used."""
 
@@ -72,6 +78,10 @@ class CannotOpen(EcholiaError):
 
 class PayloadInvalid(EcholiaError):
     """The plaintext breaks the rules of spec/journal.md."""
+
+
+class ExportDamaged(EcholiaError):
+    """The account export is cut off, was changed, or is none. Nothing was taken from it."""
 
 
 class ItemNotFound(EcholiaError):

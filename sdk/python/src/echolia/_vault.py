@@ -240,6 +240,22 @@ class Vault:
             if version.clock.dominates(aside.clock):
                 self.store.take_back(aside)
 
+    def put_back(self, version: Version) -> bool:
+        """A version of this account from a copy kept elsewhere is in the view and queued as it was,
+        unless what is here knows it already. CannotOpen if it is not genuine."""
+        with self.store.transaction():
+            stored = [one.version for one in self.store.versions_of(version.key)]
+            if any(one.clock.covers(version.clock) for one in stored):
+                return False
+            self.open(version)
+            for one in stored:
+                if version.clock.dominates(one.clock):
+                    self.store.drop(one)
+            self.store.note_issued(version.key, version.clock.counter(self.device_id))
+            self.store.keep(version, held=False)
+            self.store.enqueue(version, Kind.ABSENT)
+            return True
+
     def acknowledge(self, queued: Queued) -> None:
         """The server holds it: out of the outbox, and surely in the view."""
         with self.store.transaction():

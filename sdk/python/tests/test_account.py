@@ -76,8 +76,9 @@ def test_an_export_opens_in_an_empty_account_of_another_server(
     account: Client, elsewhere: str, tmp_path: Path
 ) -> None:
     """The same texts, tags, memories and times; siblings keep every word."""
-    for number in range(450):
-        account.entries.add(f"entry {number} ☂", created_at=1_600_000_000 + number)
+    with account.vault.store.transaction():
+        for number in range(450):
+            account.entries.add(f"entry {number} ☂", created_at=1_600_000_000 + number)
     kept = account.entries.list()[0]
     account.memories.add("a memory", entry_ids=(kept.id,))
     account.tags.add("a tag", entry_id=kept.id)
@@ -117,8 +118,9 @@ def test_an_export_opens_in_an_empty_account_of_another_server(
 
 
 def test_an_import_that_is_cut_off_goes_on(account: Client, elsewhere: str, tmp_path: Path) -> None:
-    for number in range(450):
-        account.entries.add(f"entry {number}")
+    with account.vault.store.transaction():
+        for number in range(450):
+            account.entries.add(f"entry {number}")
     account.sync()
     file = tmp_path / "account.ndjson"
     account.export_account(file)

@@ -13,7 +13,7 @@ import httpx
 from ._answers import problem_code, read_answer, refusal
 from ._bounds import UNBOUNDED
 from ._canonical import b64, b64url
-from ._errors import AnswerInvalid
+from ._errors import OtherAccount
 from ._keys import Signer
 from ._proofs import make_proof
 from ._session import Session, signed_statement
@@ -168,7 +168,7 @@ class DeviceAuth(KeyProof):
         session = Session.read(read_answer(response))
         known = self._session
         if known and (known.user_id, known.device_id) != (session.user_id, session.device_id):
-            raise AnswerInvalid("the server answers for another account")
+            raise OtherAccount("the server answers for another account")
         self.adopt(session)
         return session
 

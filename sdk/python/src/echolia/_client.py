@@ -7,10 +7,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from . import _renewal
 from ._account import STORE, AccountCalls
 from ._canonical import b64, lp, unb64
 from ._devices import Device, list_devices, revoke_device
-from ._errors import AlreadySetUp, AnswerInvalid, CannotOpen, NotSetUp, Offline
+from ._errors import (
+    AlreadySetUp,
+    AnswerInvalid,
+    CannotOpen,
+    NotAuthenticated,
+    NotSetUp,
+    Offline,
+    OtherAccount,
+)
 from ._home import DEFAULTS, Options, begin, connect, keyring_path, registered, settled
 from ._journal import Entries, Memories, Tags
 from ._keyring import Keyring, KeyringFile
@@ -60,11 +69,14 @@ class Client(AccountCalls):
 
     def __init__(self, file: KeyringFile, keyring: Keyring, options: Options) -> None:
         self._file = file
-        self._keyring = keyring
         self._options = options
         self._store = Store(file.path.parent / STORE)
-        self.vault = Vault(self._store, keyring, options.merge_policy)
-        self._engine = SyncEngine(self.vault, merge_wait_seconds=options.merge_wait_seconds)
+        self._use(_renewal.settled(file, keyring, self._store))
+
+    def _use(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        self.vault = Vault(self._store, keyring, self._options.merge_policy)
+        self._engine = SyncEngine(self.vault, merge_wait_seconds=self._options.merge_wait_seconds)
         self.entries = Entries(self.vault)
         self.memories = Memories(self.vault)
         self.tags = Tags(self.vault)
@@ -132,13 +144,31 @@ class Client(AccountCalls):
     ) -> SyncReport:
         """Send what waits, fetch what is new. ServerError leaves nothing lost on either side.
 
-        `confirm_deletes` allows up to that many deletions where the server asks first.
+        `confirm_deletes` allows up to that many deletions where the server asks first. An account
+        that the server deleted before anything was stored in it is replaced by a new one.
         """
+        was_shared = self._store.was_ever_shared()
+        try:
+            return self._sync(confirm_deletes, progress)
+        except (NotAuthenticated, OtherAccount) as refusal:
+            if was_shared or not _renewal.is_of_another_account(refusal):
+                raise
+        self._store.unsend()
+        self._begin_anew()
+        return self._sync(confirm_deletes, progress)
+
+    def _sync(self, confirm_deletes: int | None, progress: Progress) -> SyncReport:
         if self._store.meta(_NAMED) is None:
             self._publish_name()
         return self._driver.run(
             self._engine.sync(confirm_deletes=confirm_deletes, progress=progress)
         )
+
+    def _begin_anew(self) -> None:
+        session = self._driver.run(register(self._keyring))
+        moved = _renewal.move(self._store, self._keyring, session, self._options.merge_policy)
+        self.__dict__.pop("_driver").close()
+        self._use(_renewal.settled(self._file, moved, self._store))
 
     def devices(self) -> list[Device]:
         return self._driver.run(list_devices(self.vault))
@@ -187,7 +217,7 @@ class Client(AccountCalls):
 
     def _save_session(self, session: Session) -> None:
         if (session.user_id, session.device_id) != (self.vault.user_id, self.vault.device_id):
-            raise AnswerInvalid("the server answers for another account")
+            raise OtherAccount("the server answers for another account")
         sealed = seal_bytes(self._keyring.store_key, 0, _SESSION_AAD, session.to_bytes())
         self._store.set_meta("session", sealed)
 

@@ -22,6 +22,7 @@ EcholiaError
 └── ServerError
     ├── Offline             no answer came
     ├── AnswerInvalid       an answer came that breaks the protocol
+    │   └── OtherAccount
     └── Refused             the server said no, with a code
         ├── NotAuthenticated
         ├── EntitlementRequired
@@ -134,6 +135,10 @@ class Offline(ServerError):
 
 class AnswerInvalid(ServerError):
     """The server's answer breaks the protocol."""
+
+
+class OtherAccount(AnswerInvalid):
+    """The server answers for another account than this device's."""
 
 
 class Refused(ServerError):

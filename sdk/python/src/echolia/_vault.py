@@ -96,6 +96,15 @@ class Vault:
             unseen = [] if view is None else view.unseen_by(seen)
             return self._write(key, merge([content, *unseen], self._policy), Kind.EDIT)
 
+    def reseal(self, view: View) -> None:
+        """An item of another account's view of this store, as an edit of this account's own."""
+        with self.store.transaction():
+            for queued in self.store.queued_of(view.key):
+                self.store.dequeue(queued.position)
+            for one in self.store.versions_of(view.key):
+                self.store.drop(one.version)
+            self._write(view.key, view.content, Kind.EDIT)
+
     def merge_siblings(self, key: ItemKey) -> None:
         """One version with what the siblings hold, marked as made by a machine."""
         with self.store.transaction():

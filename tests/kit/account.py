@@ -42,9 +42,11 @@ class Export:
     @classmethod
     def read(cls, data: bytes) -> "Export":
         raw = data.splitlines(keepends=True)
+        assert all(each.endswith(b"\n") and not each.endswith(b"\r\n") for each in raw)
         lines = [orjson.loads(each) for each in raw]
         end = lines[-1]
         assert (lines[0]["type"], end["type"]) == ("header", "end")
+        assert [line["type"] for line in lines].count("header") == 1
         assert lines[0]["format"] == "echolia-export/1"
         assert end["lines"] == len(raw) - 1
         assert end["sha256"] == sha256(b"".join(raw[:-1])).hexdigest()

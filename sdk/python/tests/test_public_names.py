@@ -10,7 +10,8 @@ NAMES = """
 Account AccountImport AlreadySetUp AmbiguousId AnswerInvalid CannotOpen Client Device DeviceAuth
 EcholiaError EntitlementRequired Entries Entry ExportDamaged ExportSummary HeldBack Invite
 ItemContext ItemNotFound Join KeyringError KeysNeeded LinkInvalid LocalStatus MassDelete Memories
-Memory MergePolicy NotAuthenticated NotSetUp Offline Options OtherAccount PairingCancelled PairingConflict
+Memory MergePolicy NotAuthenticated NotSetUp Offline Options OtherAccount PairingCancelled
+PairingConflict
 PairingError PairingExpired PairingForged PayloadInvalid QuotaExceeded RateLimited Refused
 ServerError Session Sibling StoreError SyncReport Tag Tags VectorClock WrongCode WrongPassphrase
 check_export erase_device keep_both open_envelope padded_length seal __version__

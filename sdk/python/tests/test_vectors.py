@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
 from echolia import (
     CannotOpen,
+    ExportDamaged,
+    ExportSummary,
     ItemContext,
     LinkInvalid,
     PairingForged,
@@ -20,6 +22,7 @@ from echolia import (
     seal,
 )
 from echolia._canonical import b64url, id_bytes, sha256, unb64url
+from echolia._export import ExportCheck
 from echolia._keys import PublicKey, wrapping_statement
 from echolia._pairing import Invitation, Joiner, Transcript, check_commitment
 
@@ -157,3 +160,18 @@ def test_a_thumbprint_is_that_of_rfc_7638() -> None:
     given = PAIRING["thumbprint"]
     n, e = (int.from_bytes(unb64url(given["jwk"][name]), "big") for name in "ne")
     assert b64url(PublicKey(RSAPublicNumbers(e, n).public_key()).thumbprint) == given["value"]
+
+
+@pytest.mark.parametrize("case", load("export.json")["cases"], ids=lambda c: c["name"])
+def test_an_export_is_taken_whole_or_refused(case: Any) -> None:
+    if case["valid"]:
+        assert _checked(case["text"]).counts["account"] == 1
+        return
+    with pytest.raises(ExportDamaged):
+        _checked(case["text"])
+
+
+def _checked(text: str) -> ExportSummary:
+    check = ExportCheck()
+    check.feed(text.encode())
+    return check.finish()

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from app import events
 from app.auth.deletion_service import UNUSED_SECONDS, CurrentDevice, Deletions, Unfinished
-from app.database.port import Missing, StorageError, UserDatabases
+from app.database.port import Missing, StorageError, Unavailable, UserDatabases
 from app.signals import Signals
 from app.sync.export_service import IS_EMPTY, READ_SEQ
 
@@ -63,22 +63,37 @@ class AccountService:
             await self._finish()
 
     async def _end(self, user_id: str, pairings: Sequence[str]) -> None:
-        await self._finish()
+        waiting = await self._finish()
         for topic in (user_id, *pairings):
             self._signals.notify(topic)
+        if user_id in waiting:
+            raise Unavailable("Nobody gets in any more; the files go as soon as storage lets them.")
         events.account_deleted()
 
-    async def _finish(self) -> None:
-        """Every deletion that was begun is carried through; one after another, so that many at
-        once share the last steps."""
+    async def _finish(self) -> set[str]:
+        """Every deletion that was begun is carried through, but those whose accounts are returned:
+        storage would not let go of them. One after another, so that many at once share the last
+        steps."""
+        waiting = set()
         async with self._finishing:
             deletions = await self._deletions.unfinished()
             for deletion in deletions:
-                if deletion.user_id is not None:
-                    await self._users.destroy(deletion.user_id)
-                    await self._deletions.forget_id(deletion)
-            if deletions:
-                await self._erase_traces(deletions)
+                user_id = deletion.user_id
+                if user_id is not None and not await self._is_destroyed(deletion, user_id):
+                    waiting.add(user_id)
+            done = [each for each in deletions if each.user_id not in waiting]
+            if done:
+                await self._erase_traces(done)
+        return waiting
+
+    async def _is_destroyed(self, deletion: Unfinished, user_id: str) -> bool:
+        try:
+            await self._users.destroy(user_id)
+        except StorageError as error:
+            events.erasure_waits(deletions=1, error=type(error).__name__)
+            return False
+        await self._deletions.forget_id(deletion)
+        return True
 
     async def _erase_traces(self, deletions: Sequence[Unfinished]) -> None:
         try:
@@ -94,6 +109,9 @@ class AccountService:
             use = await self._deletions.begin_if_unused(user_id, READ_SEQ, IS_EMPTY)
         except Missing:
             use = "deleted" if await self._deletions.undo_creation(user_id) else "seen"
+        except StorageError as error:  # of one account, which must not hold up the others
+            events.chore_failed(error=type(error).__name__)
+            use = "seen"
         if use == "deleted":
             self._signals.notify(user_id)
             events.account_purged()

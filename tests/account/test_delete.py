@@ -12,6 +12,7 @@ from app import events
 from app.auth.deletion import account_hash
 from app.auth.server_keys import ServerKeys
 from app.config import Settings
+from app.database import embedded
 from app.database.port import Statement
 from tests.conftest import SECRET, NewDevice, settings_for
 from tests.kit.account import delete_account, deletion, master_rows, traces_in, traces_of
@@ -235,3 +236,28 @@ async def test_rows_that_sqlite_moved_about_leave_no_copy_either(tmp_path: Path)
         for data in files.values():
             assert [each for each in gone if each.encode() in data] == []
         assert all(each.encode() in files[""] for each in live)
+
+
+async def test_a_file_that_will_not_go_holds_up_nobody_else_and_lets_nobody_in(
+    device: Device, new_device: NewDevice, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = new_device()
+    (await other.register()).raise_for_status()
+    real, stuck = embedded._unlink_one, user_file(settings.data_dir, device.user_id)
+
+    def refuse(path: Path) -> None:
+        if path == stuck:
+            raise PermissionError
+        real(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embedded, "_unlink_one", refuse)
+        assert said(await delete_account(device)) == (503, "storage_unavailable")
+        assert said(await device.log_in()) == (401, "login_failed")
+        assert (await device.pull()).status_code in (401, 503)
+        assert said(await delete_account(other)) == (204, None)
+        assert traces_in(settings.data_dir, traces_of(other)) == set()
+    third = new_device()
+    (await third.register()).raise_for_status()
+    assert said(await delete_account(third)) == (204, None)
+    assert list(settings.data_dir.glob("users/*/*")) == []

@@ -279,6 +279,36 @@ def account_recovered() -> None:
     _log.info("account_recovered")
 
 
+def account_deleted() -> None:
+    """A device had its account deleted; nothing of it is left but a keyed hash."""
+    _log.info("account_deleted")
+
+
+def account_purged() -> None:
+    """An account that was never written to, and not seen for 30 days, was deleted."""
+    _log.info("account_purged")
+
+
+def account_mended(*, devices: int) -> None:
+    """The master database learnt from an account's own one: devices, revocations, or all of it."""
+    _log.warning("account_mended", devices=devices)
+
+
+def erasure_waits(*, deletions: int, error: str) -> None:
+    """Deleted accounts whose last traces wait for the next hour; `error` is the engine's class."""
+    _log.warning("erasure_waits", deletions=deletions, error=error)
+
+
+def account_exported(*, lines: int) -> None:
+    """An export left whole."""
+    _log.info("account_exported", lines=lines)
+
+
+def export_cut(*, reason: str) -> None:
+    """An export ended early, and says so by having no end; `reason` is a code of ours."""
+    _log.info("export_cut", reason=reason)
+
+
 def session_ended(*, reason: str) -> None:
     """A token family ended before its time: `refresh_reused`, `logout`, `expired` or `revoked`."""
     _log.info("session_ended", reason=reason)

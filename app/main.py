@@ -17,7 +17,12 @@ from starlette.types import ASGIApp
 
 from app import __version__, events, problems
 from app.about.routes import router as about
+from app.account.export_service import AccountExport
+from app.account.routes import router as account
+from app.account.service import CHORE_SECONDS, AccountService
 from app.auth.accounts import Accounts
+from app.auth.adoption_service import Adoption
+from app.auth.deletion_service import Deletions
 from app.auth.dependencies import Auth
 from app.auth.newcomers import Newcomers
 from app.auth.pairings import Pairings
@@ -41,6 +46,7 @@ from app.rates.addresses import DailyHashes
 from app.rates.dependencies import Door
 from app.rates.limits import Limits, MemoryLimits, NoLimits
 from app.signals import Signals, pairings_of
+from app.sync.export_service import ItemExport
 from app.sync.routes import router as sync
 from app.sync.service import ON_OPEN, SyncService
 
@@ -80,7 +86,7 @@ def create_app(settings: Settings, *, clock: Clock = time.time) -> FastAPI:
     )
     app.state.settings = settings
     problems.install(app)
-    for router in (sync, auth, about):  # in order of traffic: routes are tried in turn
+    for router in (sync, auth, account, about):  # in order of traffic: routes are tried in turn
         app.include_router(router)
     describe_calls(app)
     if settings.cors_origins:
@@ -109,7 +115,10 @@ def _private_files() -> Iterator[None]:
 async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterator[None]:
     late = _Late()
     databases = EmbeddedDatabases(
-        settings.data_dir, max_open=settings.max_open_databases, on_open=late.statements_on_open
+        settings.data_dir,
+        max_open=settings.max_open_databases,
+        on_open=late.statements_on_open,
+        after_open=late.adopt,
     )
     master = await _started(databases)
     try:
@@ -124,6 +133,16 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
             settings, tuple(each.cursor for each in keys.all), signals, clock
         )
         late.accounts = app.state.auth.accounts
+        late.adoption = Adoption(master, keys, clock)
+        deletions = Deletions(master, databases, keys, clock)
+        app.state.account = AccountService(deletions, databases, databases.forget_erased, signals)
+        app.state.export = AccountExport(
+            master,
+            app.state.sync,
+            ItemExport(keys.current.cursor),
+            settings.public_origin,
+            clock,
+        )
         db_manager.attach(databases)
         events.server_started(
             version=__version__,
@@ -136,6 +155,7 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
             async with (
                 repeated(forget_ended, PAIRINGS_FORGOTTEN_SECONDS),
                 repeated(late.accounts.forget_yesterday, DAY_FORGOTTEN_SECONDS),
+                repeated(app.state.account.tidy, CHORE_SECONDS),
             ):
                 yield
         signals.close()
@@ -165,9 +185,13 @@ class _Late:
     to; this stands for them until then."""
 
     accounts: Accounts
+    adoption: Adoption
 
     async def statements_on_open(self, user_id: str) -> Sequence[Statement]:
         return [*ON_OPEN, *await self.accounts.statements_on_open(user_id)]
+
+    async def adopt(self, user_id: str, own: Database) -> None:
+        await self.adoption.adopt(user_id, own)
 
 
 def _limits(settings: Settings, clock: Clock) -> Limits:

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from app import events
 from app.auth import challenge as challenges
-from app.auth import pairing_store, registration_store, security_store, store
+from app.auth import deletion_store, pairing_store, registration_store, security_store, store
 from app.auth.candidates import Candidate, Claim, examine, signed_origin
 from app.auth.challenge import Purpose
+from app.auth.deletion import known_hashes
 from app.auth.devices import Device, ListedDevice, Session
 from app.auth.errors import (
     ChallengeInvalid,
@@ -32,6 +33,7 @@ from app.clock import Clock, day_of
 from app.database.port import (
     Conflict,
     Database,
+    Missing,
     Plan,
     Rows,
     Statement,
@@ -171,9 +173,15 @@ class Accounts:
 
     async def statements_on_open(self, user_id: str) -> Sequence[Statement]:
         """What brings a user's own database up to the master's devices, and to what the master
-        knows of them, whenever it is opened."""
-        reads = [store.select_devices_of(user_id), *security_store.select_known(user_id)]
-        rows, *known = await self._master.read(reads)
+        knows of them, whenever it is opened. Raises Missing if the account was deleted, even if a
+        file of it is there again."""
+        deleted = deletion_store.select_known(known_hashes(self._keys, user_id))
+        devices_of = store.select_devices_of(user_id)
+        rows, tombstones, *known = await self._master.read(
+            [devices_of, deleted, *security_store.select_known(user_id)]
+        )
+        if tombstones:
+            raise Missing
         devices = store.devices_of(rows)
         copies = [store.copy_device(device, day_of(device.created_at)) for device in devices]
         told = security_store.tell(security_store.known_of(known), int(self._clock()))
@@ -232,7 +240,11 @@ class Accounts:
         state = (await self._master.read([store.select_account_state(user_id)]))[0]
         if state == [("creating",)]:
             await self._users.create(user_id)
-            await self._master.write([store.activate_account(user_id)])
+            try:
+                await self._master.write(store.activate_account(user_id))
+            except Conflict:  # deleted meanwhile: what was made just now is nobody's
+                await self._users.destroy(user_id)
+                raise LoginFailed from None
 
 
 def plan_return(

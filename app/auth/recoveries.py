@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from app import events
 from app.auth import challenge as challenges
+from app.auth import deletion_store, recovery_store, security_store, store
 from app.auth import recovery as rules
-from app.auth import recovery_store, security_store, store
 from app.auth.accounts import plan_return
 from app.auth.candidates import Candidate, examine, signed_origin
 from app.auth.devices import CurrentDevice, Device, Session
@@ -90,7 +90,8 @@ class Recoveries:
             if offered.only_renew:
                 raise RecoveryReplaced
             made = recovery_store.replace(device.user_id, offered, device.device_id, now)
-            return Plan((lives, *made), True)
+            kept = deletion_store.look_again(device.user_id, None)  # who has a phrase comes back
+            return Plan((lives, *made, kept), True)
 
         reads = [*self._reads(device), recovery_store.select_owner(offered.locator)]
         if (await self._master.decide(reads, plan)).outcome:

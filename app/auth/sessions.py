@@ -119,7 +119,10 @@ class Sessions:
             raise StaleRequest from None
         # Only now: whoever has no proof could use the device's share up.
         await spend(self._limits, REFRESHES, store.family_of(found[0]).device_id)
-        return await self._continue(db, token, proof)
+        try:
+            return await self._continue(db, token, proof)
+        except Missing:  # the account was deleted meanwhile
+            raise RefreshInvalid from None
 
     async def end(self, device: CurrentDevice) -> None:
         """The session this request came in with is over."""

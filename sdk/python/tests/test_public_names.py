@@ -7,14 +7,15 @@ import inspect
 import echolia
 
 NAMES = """
-AlreadySetUp AmbiguousId AnswerInvalid CannotOpen Client Device DeviceAuth EcholiaError Entries
-EntitlementRequired Entry HeldBack Invite ItemContext ItemNotFound Join KeyringError LinkInvalid
-LocalStatus MassDelete Memories Memory MergePolicy NotAuthenticated NotSetUp Offline Options
-Overview PairingCancelled PairingConflict PairingError PairingExpired PairingForged
-PayloadInvalid PhraseInvalid QuotaExceeded RateLimited RecoveryDelayed RecoveryError RecoveryForged
+Account AccountImport AlreadySetUp AmbiguousId AnswerInvalid CannotOpen Client Device DeviceAuth
+EcholiaError EntitlementRequired Entries Entry ExportDamaged ExportSummary HeldBack Invite
+ItemContext ItemNotFound Join KeyringError KeysNeeded LinkInvalid LocalStatus MassDelete Memories
+Memory MergePolicy NotAuthenticated NotSetUp Offline Options OtherAccount Overview
+PairingCancelled PairingConflict PairingError PairingExpired PairingForged PayloadInvalid
+PhraseInvalid QuotaExceeded RateLimited RecoveryDelayed RecoveryError RecoveryForged
 RecoveryRefused RecoveryStatus Refused SecurityEvent ServerError Session Sibling StoreError
-SyncReport Tag Tags VectorClock WrongCode WrongPassphrase __version__ keep_both new_phrase
-open_envelope padded_length seal
+SyncReport Tag Tags VectorClock WrongCode WrongPassphrase __version__ check_export erase_device
+keep_both new_phrase open_envelope padded_length seal
 """
 
 

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
 from echolia import (
     CannotOpen,
+    ExportDamaged,
+    ExportSummary,
     ItemContext,
     LinkInvalid,
     PairingForged,
@@ -21,6 +23,7 @@ from echolia import (
     seal,
 )
 from echolia._canonical import b64url, id_bytes, sha256, unb64url
+from echolia._export import ExportCheck
 from echolia._keys import PublicKey, wrapping_statement
 from echolia._pairing import Invitation, Joiner, Transcript, check_commitment
 from echolia._registration import solve
@@ -171,3 +174,18 @@ def test_work_counts_as_the_vector_says_and_ours_counts(case: dict[str, Any]) ->
 
     assert is_done(bytes.fromhex(case["solution"])) is case["valid"]
     assert is_done(solve(challenge, difficulty))
+
+
+@pytest.mark.parametrize("case", load("export.json")["cases"], ids=lambda c: c["name"])
+def test_an_export_is_taken_whole_or_refused(case: Any) -> None:
+    if case["valid"]:
+        assert _checked(case["text"]).counts["account"] == 1
+        return
+    with pytest.raises(ExportDamaged):
+        _checked(case["text"])
+
+
+def _checked(text: str) -> ExportSummary:
+    check = ExportCheck()
+    check.feed(text.encode())
+    return check.finish()

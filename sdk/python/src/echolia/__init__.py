@@ -9,6 +9,7 @@ with Client.create("~/.echolia", server="https://journal.example", passphrase=".
 
 from typing import TYPE_CHECKING, Any
 
+from ._account import Account, erase_device
 from ._client import Client, Invite, Join, LocalStatus
 from ._clocks import VectorClock
 from ._devices import Device, Overview, RecoveryStatus, SecurityEvent
@@ -19,13 +20,16 @@ from ._errors import (
     CannotOpen,
     EcholiaError,
     EntitlementRequired,
+    ExportDamaged,
     ItemNotFound,
     KeyringError,
+    KeysNeeded,
     LinkInvalid,
     MassDelete,
     NotAuthenticated,
     NotSetUp,
     Offline,
+    OtherAccount,
     PairingCancelled,
     PairingConflict,
     PairingError,
@@ -45,7 +49,9 @@ from ._errors import (
     WrongCode,
     WrongPassphrase,
 )
+from ._export import ExportSummary, check_export
 from ._home import Options
+from ._import import AccountImport
 from ._journal import Entries, Entry, Memories, Memory, Tag, Tags
 from ._merge import MergePolicy, Sibling, keep_both
 from ._phrase import new_phrase
@@ -58,6 +64,8 @@ if TYPE_CHECKING:
     from ._auth import DeviceAuth
 
 __all__ = [
+    "Account",
+    "AccountImport",
     "AlreadySetUp",
     "AmbiguousId",
     "AnswerInvalid",
@@ -69,12 +77,15 @@ __all__ = [
     "EntitlementRequired",
     "Entries",
     "Entry",
+    "ExportDamaged",
+    "ExportSummary",
     "HeldBack",
     "Invite",
     "ItemContext",
     "ItemNotFound",
     "Join",
     "KeyringError",
+    "KeysNeeded",
     "LinkInvalid",
     "LocalStatus",
     "MassDelete",
@@ -85,6 +96,7 @@ __all__ = [
     "NotSetUp",
     "Offline",
     "Options",
+    "OtherAccount",
     "Overview",
     "PairingCancelled",
     "PairingConflict",
@@ -113,6 +125,8 @@ __all__ = [
     "WrongCode",
     "WrongPassphrase",
     "__version__",
+    "check_export",
+    "erase_device",
     "keep_both",
     "new_phrase",
     "open_envelope",

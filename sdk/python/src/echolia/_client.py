@@ -7,8 +7,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from . import _renewal
+from ._account import STORE, AccountCalls
 from ._canonical import b64, lp, unb64
-from ._errors import AlreadySetUp, AnswerInvalid, CannotOpen, NotSetUp, Offline
+from ._errors import (
+    AlreadySetUp,
+    AnswerInvalid,
+    CannotOpen,
+    NotAuthenticated,
+    NotSetUp,
+    Offline,
+    OtherAccount,
+)
 from ._home import (
     DEFAULTS,
     Options,
@@ -43,7 +53,6 @@ if TYPE_CHECKING:
 
 DEFAULT_SERVER = "http://localhost:8000"
 PAIRING_SECONDS = 300.0
-_STORE = "store.db"
 _NAMED = "named"
 _SESSION_AAD = lp(b"echolia/local/v1", b"session")
 
@@ -63,7 +72,7 @@ class LocalStatus:
     synced_at: int | None
 
 
-class Client(SafetyCalls):
+class Client(AccountCalls, SafetyCalls):
     """A device that belongs to an account. Use as a context manager, from one thread."""
 
     entries: Entries
@@ -72,11 +81,14 @@ class Client(SafetyCalls):
 
     def __init__(self, file: KeyringFile, keyring: Keyring, options: Options) -> None:
         self._file = file
-        self._keyring = keyring
         self._options = options
-        self._store = Store(file.path.parent / _STORE)
-        self.vault = Vault(self._store, keyring, options.merge_policy)
-        self._engine = SyncEngine(self.vault, merge_wait_seconds=options.merge_wait_seconds)
+        self._store = Store(file.path.parent / STORE)
+        self._use(_renewal.settled(file, keyring, self._store))
+
+    def _use(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        self.vault = Vault(self._store, keyring, self._options.merge_policy)
+        self._engine = SyncEngine(self.vault, merge_wait_seconds=self._options.merge_wait_seconds)
         self.entries = Entries(self.vault)
         self.memories = Memories(self.vault)
         self.tags = Tags(self.vault)
@@ -167,8 +179,20 @@ class Client(SafetyCalls):
     ) -> SyncReport:
         """Send what waits, fetch what is new. ServerError leaves nothing lost on either side.
 
-        `confirm_deletes` allows up to that many deletions where the server asks first.
+        `confirm_deletes` allows up to that many deletions where the server asks first. An account
+        that the server deleted before anything was stored in it is replaced by a new one.
         """
+        was_shared = self._store.was_ever_shared()
+        try:
+            return self._sync(confirm_deletes, progress)
+        except (NotAuthenticated, OtherAccount) as refusal:
+            if was_shared or not _renewal.is_of_another_account(refusal):
+                raise
+        self._store.unsend()
+        self._begin_anew()
+        return self._sync(confirm_deletes, progress)
+
+    def _sync(self, confirm_deletes: int | None, progress: Progress) -> SyncReport:
         if self._store.meta(_NAMED) is None:
             self._publish_name()
         report = self._driver.run(
@@ -176,6 +200,12 @@ class Client(SafetyCalls):
         )
         self.renew_bundle()
         return report
+
+    def _begin_anew(self) -> None:
+        session = self._driver.run(register(self._keyring, on_work=self._options.on_wait))
+        moved = _renewal.move(self._store, self._keyring, session, self._options.merge_policy)
+        self.__dict__.pop("_driver").close()
+        self._use(_renewal.settled(self._file, moved, self._store))
 
     def invite(self) -> Invite:
         """Begin a pairing from this, the existing device."""
@@ -217,7 +247,7 @@ class Client(SafetyCalls):
 
     def _save_session(self, session: Session) -> None:
         if (session.user_id, session.device_id) != (self.vault.user_id, self.vault.device_id):
-            raise AnswerInvalid("the server answers for another account")
+            raise OtherAccount("the server answers for another account")
         sealed = seal_bytes(self._keyring.store_key, 0, _SESSION_AAD, session.to_bytes())
         self._store.set_meta("session", sealed)
 

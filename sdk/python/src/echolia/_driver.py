@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import httpx
 
 from ._answers import Answer, read_answer, refusal
 from ._auth import DeviceAuth, KeyProof, NonceJar
-from ._bounds import bound
+from ._bounds import UNBOUNDED, bound
 from ._calls import Call, Exchange, Proof, T
 from ._errors import Offline, RateLimited, Refused
 from ._keys import Signer
@@ -110,6 +111,26 @@ class Driver:
         if not response.is_success:
             raise refusal(response)
         return read_answer(response)
+
+    @contextmanager
+    def stream(self, call: Call) -> Iterator[Iterator[bytes]]:
+        """One answer's bytes as they come, however many. Refused; Offline when they stop coming."""
+        try:
+            with self._http.stream(
+                call.method,
+                call.path,
+                json=call.body,
+                auth=self._auth[call.proof],
+                extensions={UNBOUNDED: True},
+            ) as response:
+                if not response.is_success:
+                    response.read()
+                    raise refusal(response)
+                yield response.iter_raw()
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            raise Offline("the server cannot be reached") from None
+        except httpx.TransportError:
+            raise Offline("the connection to the server broke") from None
 
     def close(self) -> None:
         self._http.close()

@@ -4,10 +4,12 @@ EcholiaError
 ├── KeyringError            the file with this device's keys
 │   ├── NotSetUp
 │   ├── AlreadySetUp
-│   └── WrongPassphrase
+│   ├── WrongPassphrase
+│   └── KeysNeeded
 ├── StoreError              the local store
 ├── CannotOpen              a sealed item; one error, whatever the cause
 ├── PayloadInvalid          a plaintext that no device should write
+├── ExportDamaged           an account export that is cut off or was changed
 ├── ItemNotFound
 │   └── AmbiguousId
 ├── PairingError
@@ -25,6 +27,7 @@ EcholiaError
 └── ServerError
     ├── Offline             no answer came
     ├── AnswerInvalid       an answer came that breaks the protocol
+    │   └── OtherAccount
     └── Refused             the server said no, with a code
         ├── NotAuthenticated
         ├── EntitlementRequired
@@ -59,6 +62,10 @@ class WrongPassphrase(KeyringError):
     """The passphrase does not open the keyring."""
 
 
+class KeysNeeded(KeyringError):
+    """The export is of another account, whose keys are not at hand."""
+
+
 class StoreError(EcholiaError):
     """The local store cannot be used."""
 
@@ -77,6 +84,10 @@ class CannotOpen(EcholiaError):
 
 class PayloadInvalid(EcholiaError):
     """The plaintext breaks the rules of spec/journal.md."""
+
+
+class ExportDamaged(EcholiaError):
+    """The account export is cut off, was changed, or is none. Nothing was taken from it."""
 
 
 class ItemNotFound(EcholiaError):
@@ -158,6 +169,10 @@ class Offline(ServerError):
 
 class AnswerInvalid(ServerError):
     """The server's answer breaks the protocol."""
+
+
+class OtherAccount(AnswerInvalid):
+    """The server answers for another account than this device's."""
 
 
 class Refused(ServerError):

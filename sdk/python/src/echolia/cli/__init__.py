@@ -14,6 +14,7 @@ from .._home import Options
 from . import _account_commands as account
 from . import _journal_commands as journal
 from . import _recovery_commands as recovery
+from . import _whole_account as whole
 from ._output import Output, busy, duration
 from ._parser import build_parser
 from ._secrets import passphrase_to_open
@@ -28,8 +29,9 @@ _COMMANDS: Mapping[str, Command] = {
     "edit": journal.edit,
     "delete": journal.delete,
     "sync": account.sync,
-    "import": journal.import_command,
-    "export": journal.export_command,
+    "import": whole.import_command,
+    "export": whole.export_command,
+    "account": whole.account,
     "status": account.status,
     "devices": account.devices,
     "revoke": account.revoke,

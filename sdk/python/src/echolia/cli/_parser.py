@@ -64,10 +64,18 @@ def build_parser() -> ArgumentParser:
     sync = command("sync", "send and fetch what is new")
     sync.add_argument("--confirm-deletes", type=_count, metavar="N")
 
-    reading = command("import", "read a folder of Markdown; safe to repeat")
-    reading.add_argument("folder", metavar="DIR")
-    writing = command("export", "write all entries as Markdown")
-    writing.add_argument("folder", metavar="DIR")
+    reading = command("import", "read a folder of Markdown, or an account export; safe to repeat")
+    _add_source(reading)
+    reading.add_argument(
+        "--old-home", metavar="DIR", help="folder of a device of the account that was exported"
+    )
+    reading.add_argument("--old-passphrase-file", metavar="FILE", help="of that folder's keys")
+    writing = command("export", "write all entries as Markdown, or all that the server holds")
+    _add_source(writing)
+
+    account = command("account", "show what the server holds of the account, or delete it")
+    account.add_argument("action", nargs="?", choices=["delete"])
+    account.add_argument("--export", metavar="DIR", help="write the entries as Markdown first")
 
     command("status", "show where this device stands, without the network")
     command("devices", "list the account's devices")
@@ -97,6 +105,12 @@ def _add_key(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--key", choices=("rsa", "p256"), default="rsa", help="kind of a new device's keys"
     )
+
+
+def _add_source(command: ArgumentParser) -> None:
+    either = command.add_mutually_exclusive_group(required=True)
+    either.add_argument("folder", nargs="?", metavar="DIR")
+    either.add_argument("--account", metavar="FILE", help="the whole account, sealed")
 
 
 def _add_common(parser: ArgumentParser, *, top: bool) -> None:

@@ -11,7 +11,9 @@ from starlette.types import Receive, Scope, Send
 from app.account.dependencies import account_of, export_of
 from app.account.models import AccountOut, DeleteIn, StorageOut
 from app.auth.dependencies import OriginsDep, ProvenDeviceDep, UserDb
+from app.auth.errors import ChallengeInvalid, SignatureInvalid
 from app.http.bodies import JsonBody
+from app.http.refusals import refuses
 from app.http.routing import StrictRoute
 from app.sync.dependencies import sync_of
 
@@ -48,6 +50,7 @@ async def export(request: Request, device: ProvenDeviceDep, db: UserDb) -> Respo
 
 
 @router.delete("", status_code=204)
+@refuses(ChallengeInvalid, SignatureInvalid)
 async def delete(
     request: Request,
     device: ProvenDeviceDep,

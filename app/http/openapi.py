@@ -49,8 +49,7 @@ _ANY_CALL: tuple[Refusal, ...] = (
     RequestTimeout,
     TookTooLong,
 )
-"""A head that cannot be read, a query parameter that is not known, a fault, no time for it; too many
-calls at once, a body that does not come, work that does not end."""
+"""What is wrong with any head, body or query, faults of ours, and too little time or room."""
 
 _PROBLEM = {
     "type": "object",

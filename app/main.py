@@ -32,6 +32,8 @@ from app.http.middleware import Skin
 from app.http.openapi import describe_bodies
 from app.http.stopping import on_stop_signal
 from app.signals import Signals
+from app.sync.digests import Digests
+from app.sync.housekeeping import TEND_SECONDS, Housekeeping
 from app.sync.routes import router as sync
 from app.sync.service import ON_OPEN, SyncService
 
@@ -102,9 +104,11 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
         app.state.master = master
         app.state.signals = signals
         app.state.auth = _auth(master, databases, keys, settings, signals, clock)
-        app.state.sync = SyncService(
-            settings, tuple(each.cursor for each in keys.all), signals, clock
-        )
+        housekeeping = Housekeeping(databases, settings, clock)
+        cursor_keys = tuple(each.cursor for each in keys.all)
+        app.state.sync = SyncService(settings, cursor_keys, signals, housekeeping, clock)
+        app.state.housekeeping = housekeeping
+        app.state.digests = Digests(cursor_keys, clock)
         late.accounts = app.state.auth.accounts
         db_manager.attach(databases)
         events.server_started(
@@ -115,7 +119,10 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
         )
         forget_ended = app.state.auth.pairings.forget_ended
         with on_stop_signal(signals.close):
-            async with repeated(forget_ended, PAIRINGS_FORGOTTEN_SECONDS):
+            async with (
+                repeated(forget_ended, PAIRINGS_FORGOTTEN_SECONDS),
+                repeated(housekeeping.tend_due, TEND_SECONDS),
+            ):
                 yield
         signals.close()
     finally:

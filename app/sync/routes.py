@@ -8,7 +8,8 @@ from app.auth.dependencies import UserDb
 from app.http.bodies import JsonBody
 from app.http.routing import StrictRoute
 from app.limits import published_limits
-from app.sync.dependencies import PullIn, sync_of
+from app.sync.dependencies import DigestIn, PullIn, digests_of, sync_of
+from app.sync.digests import BucketRequest
 from app.sync.models import (
     ItemsOut,
     PushIn,
@@ -41,9 +42,16 @@ async def push(
 @router.get("/pull", response_class=Response)
 async def pull(request: Request, db: UserDb, query: Annotated[PullIn, Query()]) -> Response:
     sync, asked = sync_of(request), query.request()
+    if isinstance(asked, BucketRequest):
+        return _json(await digests_of(request).pull(db, asked))
     if asked.wait_seconds:
         await sync.wait_for_news(db, asked)
     return _json(await sync.pull(db, asked))
+
+
+@router.get("/digest", response_class=Response)
+async def digest(request: Request, db: UserDb, query: Annotated[DigestIn, Query()]) -> Response:
+    return _json(await digests_of(request).digest(db, query.collection))
 
 
 @router.get("/status")
@@ -56,7 +64,7 @@ async def status(request: Request, db: UserDb) -> StatusOut:
         key_epoch=found.state.key_epoch,
         items=ItemsOut.model_validate(found.state.live),
         conflicts=found.state.conflicts,
-        storage=StorageOut(used=found.state.used_bytes, limit=settings.storage_limit_bytes),
+        storage=StorageOut(used=found.state.used_bytes, limit=found.storage_limit),
         devices=found.devices,
         limits=published_limits(settings),
         entitlements=[],

@@ -15,6 +15,7 @@ from app.database.port import Mark, Rows, Statement, Then
 from app.signals import Signals
 from app.sync.cursor import Position, open_cursor, seal
 from app.sync.errors import CursorInvalid, ResetRequired
+from app.sync.housekeeping import Housekeeping
 from app.sync.service import PullRequest, SyncService
 from app.sync.versions import COLLECTIONS
 from tests.kit.clock import SetClock
@@ -86,7 +87,9 @@ class LetIn(AdmittedDatabase):
 
 
 async def outcome_of(databases: EmbeddedDatabases, settings: Settings, case: Any) -> str:
-    service = SyncService(settings, (KEY,), Signals(), SetClock())
+    clock = SetClock()
+    housekeeping = Housekeeping(databases, settings, clock)
+    service = SyncService(settings, (KEY,), Signals(), housekeeping, clock)
     anybody = LetIn(databases.open(USER_ID), AccessClaims(USER_ID, "", 1, "", 1, ""), SetClock())
     cursor = seal(KEY, USER_ID, position_of(case["cursor"]))
     try:

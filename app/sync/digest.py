@@ -1,7 +1,7 @@
 """A collection in 256 sums, by which two stores find where they differ. Pure.
 
 Each version is hashed over everything that both sides must agree on; a bucket's sum is that of its
-versions' hashes modulo 2^256, so order means nothing. spec/protocol.md, section 15, has the bytes.
+versions' hashes modulo 2^256, so order means nothing. spec/protocol.md, section 12, has the bytes.
 """
 
 import hashlib

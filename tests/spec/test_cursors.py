@@ -28,7 +28,7 @@ NEWER_KEY = ServerKeys.of(b"another secret of the server, newer than the first")
 
 
 def position_of(told: Any) -> Position:
-    return Position(told["seq"], bytes.fromhex(told["epoch"]), bytes.fromhex(told["tag"]))
+    return Position(told["seq"], bytes.fromhex(told["epoch"]), bytes.fromhex(told["tag"]), told.get("floor", 0))
 
 
 @pytest.mark.parametrize("case", VECTORS["valid"], ids=name_of)
@@ -73,7 +73,11 @@ async def prepare(databases: EmbeddedDatabases, case: Any) -> None:
     noted = [
         Statement("INSERT INTO sync_commit (seq, tag) VALUES (?, ?)", each) for each in commits
     ]
-    now_at = Statement("UPDATE sync_state SET seq = ?, tag = ?, epoch = ?", state)
+    forgot = (case.get("purged_seq", 0), case.get("kept_from", 0))
+    now_at = Statement(
+        "UPDATE sync_state SET seq = ?, tag = ?, epoch = ?, purged_seq = ?, kept_from = ?",
+        (*state, *forgot),
+    )
     await databases.open(USER_ID).write([now_at, *noted])
 
 

@@ -28,7 +28,9 @@ NEWER_KEY = ServerKeys.of(b"another secret of the server, newer than the first")
 
 
 def position_of(told: Any) -> Position:
-    return Position(told["seq"], bytes.fromhex(told["epoch"]), bytes.fromhex(told["tag"]), told.get("floor", 0))
+    return Position(
+        told["seq"], bytes.fromhex(told["epoch"]), bytes.fromhex(told["tag"]), told.get("floor", 0)
+    )
 
 
 @pytest.mark.parametrize("case", VECTORS["valid"], ids=name_of)

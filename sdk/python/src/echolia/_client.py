@@ -128,16 +128,21 @@ class Client:
     # -- with the server
 
     def sync(
-        self, *, confirm_deletes: int | None = None, progress: Progress = silent
+        self,
+        *,
+        confirm_deletes: int | None = None,
+        verify: bool = False,
+        progress: Progress = silent,
     ) -> SyncReport:
         """Send what waits, fetch what is new. ServerError leaves nothing lost on either side.
 
-        `confirm_deletes` allows up to that many deletions where the server asks first.
+        `confirm_deletes` allows up to that many deletions where the server asks first. `verify`
+        compares both sides as a whole and mends what differs, which else happens once a day.
         """
         if self._store.meta(_NAMED) is None:
             self._publish_name()
         return self._driver.run(
-            self._engine.sync(confirm_deletes=confirm_deletes, progress=progress)
+            self._engine.sync(confirm_deletes=confirm_deletes, verify=verify, progress=progress)
         )
 
     def devices(self) -> list[Device]:

@@ -29,6 +29,9 @@ from app.sync.versions import Collection
 PIECE = 500
 """Versions looked at in one unit of work: some milliseconds."""
 MAX_KEPT = 64
+KEPT_SECONDS = 3600
+"""A digest is taken anew now and then even if nothing was pushed: it is there to find what was
+lost without anybody noticing."""
 _TRIES = 2
 
 _Content: TypeAlias = tuple[bytes, int]
@@ -52,6 +55,7 @@ class _Found:
     content: _Content
     position: Position
     buckets: bytes
+    found_at: int
 
 
 class _Moved(Exception):
@@ -132,7 +136,9 @@ class Digests:
     async def _known(self, db: AdmittedDatabase, collection: Collection) -> _Found | None:
         state = store.state_of((await db.read([store.READ_STATE]))[0][0])
         found = self._kept.get((db.user_id, collection))
-        return found if found is not None and found.content == _content(state) else None
+        if found is None or found.content != _content(state):
+            return None
+        return found if int(self._clock()) - found.found_at < KEPT_SECONDS else None
 
     async def _summed(self, db: AdmittedDatabase, collection: Collection) -> _Found:
         """In pieces; if the account changes all the while, in one."""
@@ -160,7 +166,8 @@ class Digests:
                 digest.add(version)
             if len(found) == len(rows[1]):
                 place = Position(state.seq, state.epoch, state.tag)
-                return _Found(_content(state), place, orjson.dumps(digest.shown()))
+                buckets = orjson.dumps(digest.shown())
+                return _Found(_content(state), place, buckets, int(self._clock()))
             after = found[-1].seq
 
     def _keep(self, key: tuple[str, Collection], found: _Found) -> None:

@@ -129,7 +129,7 @@ class Pull:
         else:
             self._offer_lacking()
         self._store.set_meta("reset", None)
-        self._report.reset = reason
+        self._report.reset = self._report.reset or reason
 
     def _may_drop(self) -> bool:
         synced_at = int(self._store.meta("synced_at") or self._now())

@@ -135,7 +135,7 @@ def _read(connection: apsw.Connection) -> Tables:
         " purged_seq, kept_from FROM sync_state"
     ).fetchall()
     assert len(state) == 1
-    seq, tag, used, entries, memories, tags, *others = state[0]
+    seq, tag, used, entries, memories, tags, conflicts, count, purged, kept = state[0]
     versions = tuple(
         StoredVersion((name, row[0]), row[1], row[2], row[3], json.loads(row[4]), row[5], *row[6:])
         for name in COLLECTIONS
@@ -146,7 +146,7 @@ def _read(connection: apsw.Connection) -> Tables:
     )
     commits: Any = tuple(connection.execute("SELECT seq, tag FROM sync_commit ORDER BY seq"))
     live = {"entries": entries, "memories": memories, "tags": tags}
-    return Tables(seq, tag, used, live, *others, versions, commits)
+    return Tables(seq, tag, used, live, conflicts, count, purged, kept, versions, commits)
 
 
 def edited(change: dict[str, Any], by: Device, *clocks: dict[str, int]) -> dict[str, int]:

@@ -47,7 +47,7 @@ REFUSALS = [
         "a clock of 65 devices", clock_of(lambda d: {d.id: 1} | strangers(64)), 200, "clock_invalid"
     ),
     Refusal("a counter of 2^53", clock_of(lambda d: {d.id: 2**53}), 200, "clock_invalid"),
-    Refusal(P0, "clock_invalid"),
+    Refusal("a counter past 64 bits", clock_of(lambda d: {d.id: 2**70}), 200, "clock_invalid"),
     Refusal("a counter of 0", clock_of(lambda d: {d.id: 0}), 200, "clock_invalid"),
     Refusal("a counter below 0", clock_of(lambda d: {d.id: -1}), 200, "clock_invalid"),
     Refusal("half a counter", clock_of(lambda d: {d.id: 1.5}), 422, "invalid"),

@@ -100,7 +100,8 @@ async def test_a_digest_of_an_account_that_never_rests_is_of_one_moment(
 
     async def disturbed(self: Any, db: Any, collection: Any, piece: int | None) -> Any:
         tried.append(piece)
-        return await summed_by(self, db if piece is None else Restless(db), collection, piece)
+        seen: Any = db if piece is None else Restless(db)
+        return await summed_by(self, seen, collection, piece)
 
     monkeypatch.setattr(digests.Digests, "_summed_by", disturbed)
     found = await digest(device)
@@ -120,7 +121,7 @@ async def test_the_buckets_together_are_the_collection(
     everything = {k: v for k, v in (await device.pull_all()).items.items() if k[0] == "entries"}
     found: dict[Any, Any] = {}
     for bucket in range(256):
-        params = {"collections": "entries", "bucket": bucket}
+        params: dict[str, Any] = {"collections": "entries", "bucket": bucket}
         page = (await device.pull(**params)).raise_for_status().json()
         assert not page["has_more"]
         for change in page["changes"]:

@@ -169,7 +169,7 @@ class FakeServer:
 def _is_asked_for(key: Key, params: Row) -> bool:
     if "bucket" not in params:
         return True
-    return key[0] == params["collections"] and bucket_of(key[1]) == params["bucket"]
+    return key[0] == str(params["collections"]) and bucket_of(key[1]) == int(params["bucket"])
 
 
 def _clock(row: Row) -> VectorClock:

@@ -150,7 +150,7 @@ def test_an_older_server_without_digests_is_no_trouble(desks: Desks) -> None:
     ana = desks.add()
     ana.entries.add("hello")
 
-    def absent(_: str) -> Any:
+    def absent(collection: str) -> dict[str, Any]:
         raise Refused(404, "not_found")
 
     desks.server.digest = absent  # type: ignore[method-assign]

@@ -99,8 +99,8 @@ class Settings(BaseSettings):
         1024 * MIB,
         ge=MIB,
         le=MAX_SAFE_INTEGER,
-        description="Sealed bytes one account may hold once it is 30 days old; it begins with at "
-        "most 64 MiB and grows daily.",
+        description="Sealed bytes one account may hold; in production a new one begins with at "
+        "most 64 MiB and grows daily, for 30 days.",
     )
     tombstone_days: int = Field(
         90,

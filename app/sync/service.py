@@ -9,7 +9,7 @@ from app.auth.admission import AdmittedDatabase
 from app.clock import Clock
 from app.config import Settings
 from app.database.port import Plan, Rows, Statement
-from app.limits import MAX_PULL_BYTES
+from app.limits import MAX_PULL_BYTES, versions_limit
 from app.signals import Signals
 from app.sync import render, store
 from app.sync.cursor import TAG_BYTES, Position, open_cursor, seal
@@ -26,7 +26,7 @@ from app.sync.errors import (
 from app.sync.housekeeping import Housekeeping
 from app.sync.page import page_end
 from app.sync.plan import FREE_DELETES, Account, Items, PushPlan, Reset, Result, Totals, plan_push
-from app.sync.quota import storage_limit, versions_limit
+from app.sync.quota import storage_limit
 from app.sync.recent_deletes import RecentDeletes
 from app.sync.render import SealedVersion
 from app.sync.store import State
@@ -140,7 +140,7 @@ class SyncService:
         state = store.state_of(rows[0][0])
         position = Position(state.seq, state.epoch, state.tag)
         devices, created_at = rows[1][0]
-        limit = storage_limit(self._settings.storage_limit_bytes, created_at, int(self._clock()))
+        limit = storage_limit(self._settings, created_at, int(self._clock()))
         cursor = seal(self._cursor_keys[0], db.user_id, position)
         return Status(state, cursor, devices, limit)
 
@@ -280,7 +280,7 @@ class _Push:
         return Reset(everywhere=True)
 
     def _check_storage(self, totals: Totals, state: State, created_at: int) -> None:
-        limit = storage_limit(self._settings.storage_limit_bytes, created_at, self._now)
+        limit = storage_limit(self._settings, created_at, self._now)
         if totals.used_bytes > 0 and state.used_bytes + totals.used_bytes > limit:
             raise QuotaExceeded(used=state.used_bytes, limit=limit)
         most = versions_limit(limit)

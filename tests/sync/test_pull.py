@@ -348,7 +348,7 @@ async def test_status_adds_up(device: Device, other: Device, tables: ReadTables)
     assert status["conflicts"] == 1
     assert status["devices"] == 2
     assert status["key_epoch"] == 1
-    assert status["storage"] == {"used": 5 + 3 + 2 + 1, "limit": 64 * MIB}
+    assert status["storage"] == {"used": 5 + 3 + 2 + 1, "limit": 1 << 30}
     assert status["entitlements"] == []
     assert tables().used_bytes == status["storage"]["used"]
 

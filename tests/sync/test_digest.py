@@ -39,6 +39,7 @@ async def expected(device: Device, collection: str = "entries") -> list[dict[str
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "PIECE", 20)
+    monkeypatch.setattr(digests, "WALK", 20)
 
 
 async def fill(device: Device, other: Device) -> None:

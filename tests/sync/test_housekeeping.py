@@ -1,5 +1,6 @@
 """Deletions are forgotten when they are old and everybody has seen them, and not before."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -208,6 +209,35 @@ async def test_tags_of_commits_that_all_have_passed_are_forgotten(
     assert await reason(mine.device, mine.cursor) is None
     assert await reason(mine.device, first) == "cursor_expired"
     assert len((await mine.device.pull_all(limit=3)).items) == 20
+
+
+async def test_edits_that_cross_a_purge_are_applied_or_refused_and_sums_hold(
+    clock: SetClock, mine: Follower, tables: ReadTables
+) -> None:
+    gone = await deleted(mine.device, 150)
+    await mine.come()
+    clock.advance(days=1)
+    await mine.come()
+    clock.advance(days=91)
+    (await mine.device.log_in()).raise_for_status()
+    edits = [
+        mine.device.change(each["id"], each["vector_clock"] | {mine.device.id: 3}, data=b"back")
+        for each in gone[::10]
+    ]
+    house = housekeeping_of(mine.device)
+    answers = await asyncio.gather(
+        *(mine.device.push(each) for each in edits[:5]),
+        house.tend(mine.device.user_id, {}),
+        *(mine.device.push(each) for each in edits[5:]),
+    )
+    told = [verdicts(each.json()) for each in answers if not isinstance(each, int)]
+    assert set(map(str, told)) <= {"['applied']", "['clock_invalid']"}
+    back = {
+        ("entries", each["id"])
+        for each, verdict in zip(edits, told, strict=True)
+        if verdict == ["applied"]
+    }
+    assert set(tables().items) == back
 
 
 async def test_what_is_not_there_any_more_ends_no_round(

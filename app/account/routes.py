@@ -33,12 +33,11 @@ class _Export(StreamingResponse):
 @router.get("")
 async def account(request: Request, db: UserDb) -> AccountOut:
     status = await sync_of(request).status(db)
-    limit = request.app.state.settings.storage_limit_bytes
     return AccountOut(
         user_id=db.user_id,
         created_at=await account_of(request).created_at(db.user_id),
         devices=status.devices,
-        storage=StorageOut(used=status.state.used_bytes, limit=limit),
+        storage=StorageOut(used=status.state.used_bytes, limit=status.storage_limit),
         entitlements=[],
     )
 

@@ -26,7 +26,7 @@ from tests.kit.party import Party
 NOT_IDS = frozenset({
     "device_type", "platform", "device_name", "purpose",
     "collection", "key_epoch", "is_deleted", "atomic", "confirm_deletes",
-    "collections", "limit", "wait", "changes", "delay_seconds", "only_renew",
+    "collections", "limit", "wait", "changes", "bucket", "delay_seconds", "only_renew",
 })  # fmt: skip
 KNOWN_TO_ITS_BEARER = {
     ("POST", "/auth/pairings/{pairing_id}/join", "pairing_id"): "signature_invalid",

@@ -176,6 +176,7 @@ CALLS: dict[Route, list[Build]] = {
     ("DELETE", "/account"): [_deleting],
     ("POST", "/sync/push"): [_pushing],
     ("GET", "/sync/pull"): [_pulling],
+    ("GET", "/sync/digest"): [plain("token", query={"collection": "entries"})],
     ("GET", "/sync/status"): [plain("token")],
 }
 

@@ -51,6 +51,7 @@ def production(folder: Path, limit: int) -> Settings:
     return settings_for(
         folder,
         environment="production",
+        rate_limits="on",
         public_origin="https://sync.example",
         storage_limit_bytes=limit,
     )

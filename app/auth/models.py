@@ -8,7 +8,7 @@ from app.auth.candidates import Claim
 from app.auth.devices import Description, DeviceType, ListedDevice, Platform, Session, Status
 from app.auth.pairing import EXISTING_NONCE_BYTES, NEW_NONCE_BYTES, Collected, Pairing
 from app.auth.public_key import load_public_key, thumbprint_text
-from app.http.fields import Base64, In, Out, Thumbprint, base64_text, encode_base64, sized
+from app.http.fields import Base64, In, Out, Thumbprint, sized
 from app.limits import MAX_DEVICE_NAME
 
 MAX_WRAPPED_CEK_BYTES = 1024
@@ -100,13 +100,13 @@ class ApproveIn(In):
 
 
 class RegisterChallengeOut(Out):
-    challenge: str
+    challenge: Base64
     proof_of_work: None = None
     expires_in: int
 
 
 class ChallengeOut(Out):
-    challenge: str
+    challenge: Base64
     expires_in: int
 
 
@@ -141,7 +141,7 @@ class DeviceOut(Out):
     public_key: str
     key_thumbprint: str
     wrapping_key: str | None
-    wrapping_key_signature: str | None
+    wrapping_key_signature: Base64 | None
     created_at: int
     last_seen_day: int
     status: Status
@@ -158,7 +158,7 @@ class DeviceOut(Out):
             public_key=key.pem,
             key_thumbprint=thumbprint_text(key.thumbprint),
             wrapping_key=_pem(device.wrapping_key),
-            wrapping_key_signature=base64_text(device.wrapping_key_signature),
+            wrapping_key_signature=device.wrapping_key_signature,
             created_at=device.created_at,
             last_seen_day=device.last_seen_day,
             status=device.status,
@@ -180,14 +180,14 @@ class PairingOut(Out):
     public_key: str | None = None
     key_thumbprint: str | None = None
     wrapping_key: str | None = None
-    wrapping_key_signature: str | None = None
-    nonce: str | None = None
-    signature: str | None = None
-    mac: str | None = None
+    wrapping_key_signature: Base64 | None = None
+    nonce: Base64 | None = None
+    signature: Base64 | None = None
+    mac: Base64 | None = None
     device_type: DeviceType | None = None
     platform: Platform | None = None
     device_name: str | None = None
-    existing_nonce: str | None = None
+    existing_nonce: Base64 | None = None
     device_id: Annotated[str | None, Field(description="The new device, once it is added.")] = None
 
     @classmethod
@@ -198,7 +198,7 @@ class PairingOut(Out):
             "state": pairing.state,
             "expires_in": expires_in,
             "conflict": pairing.state == "conflict",
-            "existing_nonce": base64_text(pairing.existing_nonce),
+            "existing_nonce": pairing.existing_nonce,
             "device_id": pairing.new_device_id,
         }
         if joiner is None:
@@ -209,10 +209,10 @@ class PairingOut(Out):
                 "public_key": _pem(joiner.public_key),
                 "key_thumbprint": thumbprint_text(joiner.thumbprint),
                 "wrapping_key": _pem(joiner.wrapping_key),
-                "wrapping_key_signature": base64_text(joiner.wrapping_key_signature),
-                "nonce": base64_text(joiner.nonce),
-                "signature": base64_text(joiner.signature),
-                "mac": base64_text(joiner.mac),
+                "wrapping_key_signature": joiner.wrapping_key_signature,
+                "nonce": joiner.nonce,
+                "signature": joiner.signature,
+                "mac": joiner.mac,
                 "device_type": joiner.description.type,
                 "platform": joiner.description.platform,
                 "device_name": joiner.description.name,
@@ -225,18 +225,18 @@ class CollectedOut(Out):
 
     user_id: str
     public_key: str
-    wrapped_cek: str
-    ciphertext: str
-    signature: str
+    wrapped_cek: Base64
+    ciphertext: Base64
+    signature: Base64
 
     @classmethod
     def of(cls, collected: Collected) -> Self:
         return cls(
             user_id=collected.user_id,
             public_key=load_public_key(collected.existing_key).pem,
-            wrapped_cek=encode_base64(collected.approval.wrapped_cek),
-            ciphertext=encode_base64(collected.approval.ciphertext),
-            signature=encode_base64(collected.approval.signature),
+            wrapped_cek=collected.approval.wrapped_cek,
+            ciphertext=collected.approval.ciphertext,
+            signature=collected.approval.signature,
         )
 
 

@@ -40,7 +40,7 @@ from app.auth.pairings import JoinAttempt
 from app.auth.public_key import parse_thumbprint
 from app.errors import NotAuthenticated, NotFound
 from app.http.bodies import JsonBody
-from app.http.fields import QueryInt, encode_base64, is_uuid
+from app.http.fields import QueryInt, is_uuid
 from app.http.routing import StrictRoute
 from app.limits import MAX_WAIT_SECONDS
 
@@ -70,7 +70,7 @@ async def register_challenge(
     auth: AuthDep, _: Annotated[EmptyIn, Depends(JsonBody(EmptyIn))]
 ) -> RegisterChallengeOut:
     challenge = auth.accounts.challenge("register")
-    return RegisterChallengeOut(challenge=encode_base64(challenge), expires_in=LIFE_SECONDS)
+    return RegisterChallengeOut(challenge=challenge, expires_in=LIFE_SECONDS)
 
 
 @router.post("/register", status_code=201)
@@ -92,7 +92,7 @@ async def challenge(
     auth: AuthDep, body: Annotated[ChallengeIn, Depends(JsonBody(ChallengeIn))]
 ) -> ChallengeOut:
     made = auth.accounts.challenge(body.purpose)
-    return ChallengeOut(challenge=encode_base64(made), expires_in=LIFE_SECONDS)
+    return ChallengeOut(challenge=made, expires_in=LIFE_SECONDS)
 
 
 @router.post("/login")

@@ -7,9 +7,12 @@ from starlette.requests import Request
 
 from app.errors import Invalid
 from app.http.fields import QueryInt
+from app.http.formats import MESSAGEPACK, Format
 from app.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT, MAX_WAIT_SECONDS
 from app.sync.cursor import MAX_LENGTH
 from app.sync.errors import CursorInvalid
+from app.sync.render import JSON, Rendering
+from app.sync.render_packed import PACKED
 from app.sync.service import PullRequest, SyncService
 from app.sync.versions import COLLECTIONS, Collection
 
@@ -17,6 +20,11 @@ from app.sync.versions import COLLECTIONS, Collection
 def sync_of(request: Request) -> SyncService:
     """The running application's sync; no dependency, since each costs more than a look does."""
     return cast("SyncService", request.app.state.sync)
+
+
+def rendering_in(format_: Format) -> Rendering:
+    """How answers with ciphertext are put together in a format."""
+    return PACKED if format_ is MESSAGEPACK else JSON
 
 
 class PullIn(BaseModel):
@@ -30,12 +38,12 @@ class PullIn(BaseModel):
     limit: Annotated[QueryInt, Field(ge=1, le=MAX_PULL_LIMIT)] = DEFAULT_PULL_LIMIT
     wait: Annotated[QueryInt, Field(ge=0, le=MAX_WAIT_SECONDS)] = 0
 
-    def request(self) -> PullRequest:
+    def request(self, rendering: Rendering = JSON) -> PullRequest:
         """What to pull. Raises CursorInvalid or Invalid."""
         if self.cursor is not None and len(self.cursor) > MAX_LENGTH:
             raise CursorInvalid
         collections = _collections(self.collections)
-        return PullRequest(self.cursor or None, collections, self.limit, self.wait)
+        return PullRequest(self.cursor or None, collections, self.limit, self.wait, rendering)
 
 
 def _collections(names: str | None) -> tuple[Collection, ...]:

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.auth.dependencies import UserDb
 from app.http.bodies import JsonBody
+from app.http.formats import Format, sent_in, wanted_by
 from app.http.routing import StrictRoute
 from app.limits import published_limits
-from app.sync.dependencies import PullIn, sync_of
+from app.sync.dependencies import PullIn, rendering_in, sync_of
 from app.sync.models import (
     ItemsOut,
     PushIn,
@@ -16,34 +17,40 @@ from app.sync.models import (
     StorageOut,
     changes_of,
     check_parts,
+    push_budget,
 )
 from app.sync.service import PushRequest
 
 router = APIRouter(prefix="/sync", route_class=StrictRoute, tags=["sync"])
+
+_PUSH = JsonBody(PushIn, "max_push_bytes", check=check_parts, budget=push_budget)
 
 
 @router.post("/push", response_class=Response)
 async def push(
     request: Request,
     db: UserDb,
-    body: Annotated[PushIn, Depends(JsonBody(PushIn, "max_push_bytes", check=check_parts))],
+    body: Annotated[PushIn, Depends(_PUSH)],
 ) -> Response:
+    wanted = wanted_by(request)
     asked = PushRequest(
-        changes=changes_of(body, db.device_id),
+        changes=changes_of(body, db.device_id, sent_in(request).bytes_of),
         atomic=body.atomic,
         confirm_deletes=body.confirm_deletes,
         is_reset=body.is_reset,
         reset_from=body.reset_from,
+        rendering=rendering_in(wanted),
     )
-    return _json(await sync_of(request).push(db, asked))
+    return _answer(await sync_of(request).push(db, asked), wanted)
 
 
 @router.get("/pull", response_class=Response)
 async def pull(request: Request, db: UserDb, query: Annotated[PullIn, Query()]) -> Response:
-    sync, asked = sync_of(request), query.request()
+    wanted = wanted_by(request)
+    sync, asked = sync_of(request), query.request(rendering_in(wanted))
     if asked.wait_seconds:
         await sync.wait_for_news(db, asked)
-    return _json(await sync.pull(db, asked))
+    return _answer(await sync.pull(db, asked), wanted)
 
 
 @router.get("/status")
@@ -63,5 +70,5 @@ async def status(request: Request, db: UserDb) -> StatusOut:
     )
 
 
-def _json(body: bytes) -> Response:
-    return Response(body, media_type="application/json")
+def _answer(body: bytes, format_: Format) -> Response:
+    return Response(body, media_type=format_.media_type)

@@ -11,7 +11,7 @@ from app.config import Settings
 from app.database.port import Plan, Rows, Statement
 from app.limits import MAX_PULL_BYTES
 from app.signals import Signals
-from app.sync import render, store
+from app.sync import store
 from app.sync.cursor import TAG_BYTES, Position, open_cursor, seal
 from app.sync.errors import (
     AtomicAborted,
@@ -24,7 +24,7 @@ from app.sync.errors import (
 )
 from app.sync.page import page_end
 from app.sync.plan import FREE_DELETES, Account, Items, PushPlan, Reset, Result, Totals, plan_push
-from app.sync.render import SealedVersion
+from app.sync.render import JSON, Rendering, SealedVersion, results_with_versions
 from app.sync.store import State
 from app.sync.versions import Change, Collection, ItemKey
 
@@ -41,6 +41,7 @@ class PushRequest:
     confirm_deletes: int | None
     is_reset: bool
     reset_from: str | None
+    rendering: Rendering = JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class PullRequest:
     collections: Sequence[Collection]
     limit: int
     wait_seconds: int
+    rendering: Rendering = JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +97,12 @@ class SyncService:
         decided = await db.decide(judged.reads, judged.plan)
         pushed, rows = decided.outcome, decided.rows[decided.outcome.reads_from :]
         if pushed.aborted:
-            raise AtomicAborted(results=render.results_with_versions(pushed.results, rows))
+            raise AtomicAborted(results=results_with_versions(pushed.results, rows))
         if pushed.reads_from:
             self._signals.notify(db.user_id)
         _log(pushed.results)
         cursor = seal(self._cursor_keys[0], db.user_id, pushed.position)
-        return render.pushed(pushed.results, rows, cursor, now=now)
+        return request.rendering.pushed(pushed.results, rows, cursor, now)
 
     async def pull(self, db: AdmittedDatabase, request: PullRequest) -> bytes:
         """The next page of changes after the cursor. Raises CursorInvalid or ResetRequired."""
@@ -108,7 +110,7 @@ class SyncService:
         found = await self._page(db, request, position)
         cursor = seal(self._cursor_keys[0], db.user_id, found.position)
         now = int(self._clock())
-        return render.page(found.versions, cursor, has_more=found.has_more, now=now)
+        return request.rendering.page(found.versions, cursor, found.has_more, now)
 
     async def wait_for_news(self, db: AdmittedDatabase, request: PullRequest) -> None:
         """Returns when a pull may bring something, after `wait_seconds` at the latest."""
@@ -173,7 +175,12 @@ class _Pull:
             return ()
         end = page_end(head, self._request.limit, MAX_PULL_BYTES)
         return (
-            store.select_page(self._request.collections, self._after, end),
+            store.select_page(
+                self._request.collections,
+                self._after,
+                end,
+                self._request.rendering.sealed_version,
+            ),
             store.select_commit_at(end),
         )
 
@@ -222,7 +229,7 @@ class _Push:
         )
         plan = plan_push(account, items, self._request.changes, now=self._now, reset=reset)
         if self._request.atomic and plan.failures:
-            shown = _shown(plan.failures, plan.stored)
+            shown = _shown(plan.failures, plan.stored, JSON)  # as every problem is
             position = Position(state.seq, state.epoch, state.tag)
             return Plan(shown, _Pushed(plan.failures, position, 0, aborted=True))
         totals = plan.totals()
@@ -230,7 +237,7 @@ class _Push:
         return self._written(plan, totals, state)
 
     def _written(self, plan: PushPlan, totals: Totals, state: State) -> Plan[_Pushed]:
-        shown = _shown(plan.results, plan.remaining)
+        shown = _shown(plan.results, plan.remaining, self._request.rendering)
         if not plan.after:
             position = Position(state.seq, state.epoch, state.tag)
             return Plan(shown, _Pushed(plan.results, position, 0))
@@ -276,7 +283,7 @@ def _reset_reason(position: Position, state: State, tags: Rows) -> str | None:
     return None
 
 
-def _shown(results: Sequence[Result], items: Items) -> list[Statement]:
+def _shown(results: Sequence[Result], items: Items, rendering: Rendering) -> list[Statement]:
     """Reads the items whose versions the answer shows, as far as they fit; the rest is null."""
     room = MAX_PULL_BYTES
     keys: dict[ItemKey, None] = {}
@@ -288,7 +295,7 @@ def _shown(results: Sequence[Result], items: Items) -> list[Statement]:
         if room < 0:
             break
         keys[key] = None
-    return store.select_contents(keys)
+    return store.select_contents(keys, rendering.sealed_version)
 
 
 def _log(results: Sequence[Result]) -> None:

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic.json_schema import models_json_schema
 
 from app.http.bodies import JsonBody
+from app.http.formats import JSON, MESSAGEPACK
 
 _REFERENCES = "#/components/schemas/{model}"
 
@@ -23,6 +24,7 @@ def describe_bodies(app: FastAPI) -> None:
     def with_bodies() -> dict[str, Any]:
         document = describe()
         _add_bodies(document, dict(_bodies(app)))
+        _add_messagepack(document)
         return document
 
     app.openapi = with_bodies  # type: ignore[method-assign]
@@ -60,3 +62,13 @@ def _add_bodies(document: dict[str, Any], bodies: dict[tuple[str, str], JsonBody
             "required": True,
             "content": {"application/json": {"schema": schema}},
         }
+
+
+def _add_messagepack(document: dict[str, Any]) -> None:
+    """Whatever is said in JSON may be said in MessagePack; there, what the schema calls base64 is
+    raw bytes."""
+    for operation in (each for path in document["paths"].values() for each in path.values()):
+        for holder in (operation.get("requestBody", {}), *operation["responses"].values()):
+            content = holder.get("content", {})
+            if JSON.media_type in content:
+                content[MESSAGEPACK.media_type] = content[JSON.media_type]

@@ -22,9 +22,11 @@ _NAMED = {name: text("collection") + text(name) + text("id") + _ID for name in C
 """What an item's id stands behind."""
 _ITEM = {name: map_head(3) + _NAMED[name] for name in COLLECTIONS}
 _VERSIONS = text("versions")
+_ONE_VERSION = _VERSIONS + list_head(1)
 _VERDICT = {name: text("verdict") + text(name) for name in get_args(Verdict)}
 _CODE = {name: text("code") + text(name) for name in get_args(Rejection)}
-_AUTHOR = {6: map_head(6) + text("device_id") + _ID, 7: map_head(7) + text("device_id") + _ID}
+_AUTHOR = map_head(6) + text("device_id") + _ID
+_TAG_AUTHOR = map_head(7) + text("device_id") + _ID
 _CLOCK = text("vector_clock")
 _KEY_EPOCH = text("key_epoch")
 _IS_DELETED = tuple(text("is_deleted") + each + text("received_at") for each in _BOOLEANS)
@@ -47,17 +49,19 @@ def _sealed_version(
     entry_id: str | None,
 ) -> SealedVersion:
     is_tag = collection == "tags"
-    head = b"%b%b%b%b%b%b%b%b%b%b" % (
-        _AUTHOR[7 if is_tag else 6],
-        device_id.encode(),
-        _CLOCK,
-        _clock(vector_clock),
-        _KEY_EPOCH,
-        integer(key_epoch),
-        _IS_DELETED[is_deleted],
-        integer(received_at),
-        _DATA,
-        binary_head(len(encrypted_data)),
+    head = b"".join(
+        (
+            _TAG_AUTHOR if is_tag else _AUTHOR,
+            device_id.encode(),
+            _CLOCK,
+            _clock(vector_clock),
+            _KEY_EPOCH,
+            integer(key_epoch),
+            _IS_DELETED[is_deleted],
+            integer(received_at),
+            _DATA,
+            binary_head(len(encrypted_data)),
+        )
     )
     tail = _ENTRY_ID + _id_or_null(entry_id) if is_tag else b""
     return (seq, collection, item_id, head, encrypted_data, tail)
@@ -66,33 +70,29 @@ def _sealed_version(
 def _clock(stored: str) -> bytes:
     """A clock as a map, from the JSON it is stored as."""
     clock: dict[str, int] = orjson.loads(stored)
-    entries = [b"%b%b%b" % (_ID, each.encode(), integer(clock[each])) for each in clock]
-    return map_head(len(entries)) + b"".join(entries)
+    parts = [map_head(len(clock))]
+    for device_id, counter in clock.items():
+        parts += (_ID, device_id.encode(), integer(counter))
+    return b"".join(parts)
 
 
 def _page(versions: Sequence[SealedVersion], cursor: str, has_more: bool, now: int) -> bytes:
-    parts: list[bytes] = []
-    count = at = 0
-    while at < len(versions):
-        _, collection, item_id, *_ = versions[at]
-        end = _end_of_item(versions, at)
-        parts += (_ITEM[collection], item_id.encode(), _VERSIONS, list_head(end - at))
-        for _, _, _, head, data, tail in versions[at:end]:
+    parts: list[bytes] = [b""]
+    items = held = place = 0
+    last: tuple[int, Collection, str] | None = None
+    for seq, collection, item_id, head, data, tail in versions:
+        if last == (seq, collection, item_id):
+            held += 1
+            parts[place] = _VERSIONS + list_head(held)
             parts += (head, data, tail)
-        count, at = count + 1, end
-    opening = map_head(4) + text("changes") + list_head(count)
+            continue
+        last = (seq, collection, item_id)
+        items, held, place = items + 1, 1, len(parts) + 2
+        parts += (_ITEM[collection], item_id.encode(), _ONE_VERSION, head, data, tail)
+    parts[0] = map_head(4) + text("changes") + list_head(items)
     more = text("has_more") + _BOOLEANS[has_more]
-    ending = _CURSOR + text(cursor) + more + _SERVER_TIME + integer(now)
-    return b"".join((opening, *parts, ending))
-
-
-def _end_of_item(versions: Sequence[SealedVersion], at: int) -> int:
-    """Where the next item begins; an item's versions share a sequence number and stand together."""
-    item = versions[at][:3]
-    end = at + 1
-    while end < len(versions) and versions[end][0] == item[0] and versions[end][:3] == item:
-        end += 1
-    return end
+    parts += (_CURSOR, text(cursor), more, _SERVER_TIME, integer(now))
+    return b"".join(parts)
 
 
 def _pushed(results: Sequence[Result], found: Found, cursor: str, now: int) -> bytes:

@@ -5,7 +5,7 @@ Of the readers there are, only this one shows the pairs of a map, and counts as 
 of MessagePack can ask for a gigabyte of empty lists.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from math import isfinite
 from typing import Any, NoReturn
@@ -19,7 +19,6 @@ MAX_DEPTH = 200
 CONTAINER_PARTS = 8
 """What a list or a map weighs beside what it holds: reading it costs as much as so many numbers."""
 _PLAIN = frozenset((dict, list, str, bytes, int, float, bool, type(None)))
-_TEXT = frozenset((str,))
 
 
 class Budget:
@@ -31,23 +30,23 @@ class Budget:
         self.refusal = refusal
         self._left = parts
 
-    def list(self, values: list[Any]) -> list[Any]:
+    def take_list(self, values: list[Any]) -> list[Any]:
         """A list that was read to its end."""
-        self._spend(len(values))
-        return values
-
-    def map(self, pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
-        """A map that was read to its end, whose keys must all be different."""
-        self._spend(len(pairs))
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise _malformed()
-        return found
-
-    def _spend(self, parts: int) -> None:
-        self._left -= parts + CONTAINER_PARTS
+        self._left -= len(values) + CONTAINER_PARTS
         if self._left < 0:
             raise self.refusal
+        return values
+
+    def take_map(self, pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
+        """A map that was read to its end, whose keys must all be different."""
+        count = len(pairs)
+        self._left -= count + CONTAINER_PARTS
+        if self._left < 0:
+            raise self.refusal
+        found = dict(pairs)
+        if len(found) != count:
+            raise _malformed()
+        return found
 
 
 def parse(body: bytes, budget: Budget) -> object:
@@ -58,8 +57,8 @@ def parse(body: bytes, budget: Budget) -> object:
     try:
         value: object = msgpack.unpackb(
             body,
-            object_pairs_hook=budget.map,
-            list_hook=budget.list,
+            object_pairs_hook=budget.take_map,
+            list_hook=budget.take_list,
             ext_hook=_no_extension,
             max_array_len=budget.longest,
             max_map_len=budget.longest,
@@ -94,17 +93,24 @@ def _check(value: object) -> None:
         if float in kinds and not all(isfinite(each) for each in level if type(each) is float):
             raise _malformed()
         maps = [each for each in level if type(each) is dict] if dict in kinds else []
-        keys = list(chain.from_iterable(maps))
-        if not _TEXT.issuperset(map(type, keys)):
-            raise _malformed()
-        texts = [each for each in level if type(each) is str] if str in kinds else []
-        if has_noncharacter("".join(chain(keys, texts))):
-            raise _malformed()
+        _check_texts(chain(*maps, [each for each in level if type(each) is str]))
         lists = [each for each in level if type(each) is list] if list in kinds else []
         if not maps and not lists:
             return
-        level = list(chain(chain.from_iterable(lists), *[each.values() for each in maps]))
+        level = [*chain.from_iterable(lists)]
+        for each in maps:
+            level += each.values()
     raise _malformed()
+
+
+def _check_texts(texts: Iterable[str]) -> None:
+    """Keys among them may be bytes, which cannot be joined to text."""
+    try:
+        joined = "".join(texts)
+    except TypeError:
+        raise _malformed() from None
+    if has_noncharacter(joined):
+        raise _malformed()
 
 
 def _malformed() -> Malformed:

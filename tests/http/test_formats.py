@@ -1,12 +1,20 @@
 """Which form an answer has, by what the request brings and wants."""
 
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+
 import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 from starlette.requests import Request
 
+from app.config import Settings
+from app.http.fields import In, Out
 from app.http.formats import JSON, MESSAGEPACK, wanted_by
+from app.main import create_app
 from tests.conftest import NewDevice
 from tests.kit.device import Device
 from tests.kit.identity import said
@@ -112,3 +120,22 @@ async def test_a_status_of_its_own_survives_the_change_of_form(new_device: NewDe
     assert (first.status_code, again.status_code) == (201, 200)
     ids = [msgpack.unpackb(answer.content)["device_id"] for answer in (first, again)]
     assert ids[0] == ids[1]
+
+
+def models_below(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from models_below(each)
+
+
+def test_what_is_bytes_in_one_model_is_bytes_in_every_model(settings: Settings) -> None:
+    """Otherwise it would be binary one way and text the other."""
+    create_app(settings)  # so that all are there
+    kinds: defaultdict[str, dict[bool, str]] = defaultdict(dict)
+    for model in (*models_below(In), *models_below(Out)):
+        for name, schema in model.model_json_schema().get("properties", {}).items():
+            said = json.dumps(schema)
+            if '"type": "string"' in said:
+                kinds[name]["contentEncoding" in said] = model.__name__
+    assert kinds["challenge"].keys() == {True}
+    assert {name: found for name, found in kinds.items() if len(found) > 1} == {}

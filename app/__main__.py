@@ -5,8 +5,12 @@ import argparse
 import uvicorn
 
 from app import main as wiring
-from app.http.heads import CappedHeads
-from app.process import keep_memory_warm
+from app.config import Settings
+from app.http.crowd import MAX_CONNECTIONS_OF_ADDRESS, Crowd
+from app.http.heads import CappedHeads, heads_of
+from app.process import allow_connections, keep_memory_warm, keep_no_core
+
+KEEP_ALIVE_SECONDS = 5
 
 
 def main() -> None:
@@ -16,6 +20,7 @@ def main() -> None:
     parser.add_argument("--port", default=8000, type=int, help="port to listen on")
     arguments = parser.parse_args()
     application = wiring.app
+    keep_no_core()
     keep_memory_warm()
     uvicorn.run(
         application,
@@ -26,9 +31,21 @@ def main() -> None:
         log_config=None,
         proxy_headers=False,
         loop="uvloop",
-        http=CappedHeads,
+        http=_heads(application.state.settings),
+        ws="none",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=10,
     )
+
+
+def _heads(settings: Settings) -> type[CappedHeads]:
+    is_counted = settings.rate_limits == "on"
+    crowd = Crowd(
+        allow_connections(settings.max_open_databases),
+        MAX_CONNECTIONS_OF_ADDRESS if is_counted else None,
+        settings.trusted_networks,
+    )
+    return heads_of(crowd)
 
 
 if __name__ == "__main__":

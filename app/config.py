@@ -1,6 +1,7 @@
 """The settings: read once, checked at once, handed down; nothing else reads the environment."""
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 MIN_SECRET_BYTES = 32
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
+MAX_POW_BITS = 24
+"""Some half a minute of a slow client: a challenge lives two."""
 KIB = 1024
 MIB = 1024 * KIB
 TEN_YEARS = 10 * 365 * 86400
@@ -37,7 +40,8 @@ class Settings(BaseSettings):
     environment: Literal["development", "production"] = Field(
         "development",
         description="`production` refuses to start with a missing or weak `JWT_SECRET`, with "
-        "`DEBUG=true`, a wildcard in `CORS_ORIGINS`, or a plain-http `PUBLIC_ORIGIN`.",
+        "`DEBUG=true`, `RATE_LIMITS=off`, a wildcard in `CORS_ORIGINS`, or a plain-http "
+        "`PUBLIC_ORIGIN`.",
     )
     debug: bool = Field(
         False, description="Serves `/docs`, `/redoc` and `/openapi.json`; never in production."
@@ -53,6 +57,11 @@ class Settings(BaseSettings):
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Web origins that may call the server, separated by commas."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses and networks (CIDR) of your own proxies, separated by commas: from "
+        "them alone `X-Forwarded-For` is believed.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe events written as JSON lines on standard output."
@@ -81,6 +90,16 @@ class Settings(BaseSettings):
         "may read, or all.",
     )
     registration_open: bool = Field(True, description="Whether unknown keys may open new accounts.")
+    registration_pow_bits: Literal["auto"] | int = Field(
+        0,
+        description="Work that a new account costs its device, as leading zero bits of a SHA-256, "
+        "0 to 24. `auto`: none while few accounts are made, then 17 to 22.",
+    )
+    rate_limits: Literal["on", "off"] = Field(
+        "on",
+        description="`off` takes any number of requests from anybody: for tests and benchmarks, "
+        "refused in production.",
+    )
     database_url: str = Field(
         "embedded:", description="`embedded:` keeps a SQLite file per user in `DATA_DIR`."
     )
@@ -99,7 +118,12 @@ class Settings(BaseSettings):
         1024 * MIB, ge=MIB, le=MAX_SAFE_INTEGER, description="Sealed bytes one account may hold."
     )
 
-    @field_validator("cors_origins", "jwt_secret_previous", mode="before")
+    @property
+    def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """`TRUSTED_PROXIES`, parsed."""
+        return tuple(ip_network(each) for each in self.trusted_proxies)
+
+    @field_validator("cors_origins", "jwt_secret_previous", "trusted_proxies", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         if isinstance(value, str):
@@ -123,6 +147,26 @@ class Settings(BaseSettings):
         if any(value != "*" and _origin_of(value) != value for value in values):
             raise ValueError("must list origins such as https://app.example, without a path")
         return values
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for value in values:
+                ip_network(value)
+        except ValueError:  # its words repeat the value
+            raise ValueError("must list addresses or networks such as 10.0.0.0/8") from None
+        return values
+
+    @field_validator("registration_pow_bits", mode="before")
+    @classmethod
+    def _is_auto_or_few_bits(cls, value: object) -> object:
+        text = str(value).strip()
+        if text == "auto":
+            return text
+        if not re.fullmatch(r"[0-9]{1,2}", text) or int(text) > MAX_POW_BITS:
+            raise ValueError(f"must be auto or a whole number from 0 to {MAX_POW_BITS}")
+        return int(text)
 
     @field_validator("jwt_secret")
     @classmethod
@@ -149,6 +193,7 @@ class Settings(BaseSettings):
             "JWT_SECRET_PREVIOUS must hold no weak secret in production": any(
                 _is_weak(each) for each in self.jwt_secret_previous
             ),
+            "RATE_LIMITS must be on in production": self.rate_limits != "on",
             "DEBUG must be off in production": self.debug,
             "CORS_ORIGINS must name its origins in production": "*" in self.cors_origins,
             "PUBLIC_ORIGIN must be https in production": not self.public_origin.startswith(

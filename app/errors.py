@@ -6,11 +6,13 @@ EcholiaError
 ├── Forbidden            403  known, but not allowed
 ├── NotFound             404
 ├── MethodNotAllowed     405
+├── RequestTimeout       408  the body did not come in time
 ├── StateConflict        409  true once, or true for somebody else
 ├── Gone                 410
 ├── TooLarge             413
 ├── WrongMediaType       415
 ├── Invalid              422  parses, but does not fit
+├── RateLimited          429  too much, too soon
 ├── InternalError        500  our fault
 └── Unavailable          503  try again
 
@@ -82,6 +84,14 @@ class MethodNotAllowed(EcholiaError):
     title = "This path does not take that method."
 
 
+class RequestTimeout(EcholiaError):
+    """The body was not whole within its time; the connection is closed."""
+
+    code = "request_timeout"
+    status = 408
+    title = "The body did not come in time."
+
+
 class StateConflict(EcholiaError):
     """The request does not fit the present state of what it addresses."""
 
@@ -122,6 +132,18 @@ class Invalid(EcholiaError):
     title = "The request does not fit this call."
 
 
+class RateLimited(EcholiaError):
+    """This address, account or device asked too often; `Retry-After` says when one more request
+    will be taken, in seconds."""
+
+    code = "rate_limited"
+    status = 429
+    title = "Too many requests; wait as long as Retry-After says."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)})
+
+
 class InternalError(EcholiaError):
     """A fault of the server's own."""
 
@@ -139,3 +161,18 @@ class Unavailable(EcholiaError):
 
     def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
+
+
+class Overloaded(Unavailable):
+    """More requests are at work than the server takes at a time; this one was not begun."""
+
+    code = "overloaded"
+    title = "The server has too much to do just now; nothing was begun."
+
+
+class TookTooLong(Unavailable):
+    """The server did not finish in time. What was begun is finished or left undone as a whole, and
+    the same request sent again tells which."""
+
+    code = "took_too_long"
+    title = "The server did not finish in time; send the request again to learn what became of it."

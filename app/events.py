@@ -229,6 +229,11 @@ def request_failed(*, request_id: str, route: str, error: str, where: list[str])
     _log.error("request_failed", request_id=request_id, route=route, error=error, where=where)
 
 
+def request_late(*, request_id: str, route: str, phase: str) -> None:
+    """A request was answered for at its deadline, while `working` or `reading` its body."""
+    _log.warning("request_late", request_id=request_id, route=route, phase=phase)
+
+
 def client_left(*, request_id: str, route: str) -> None:
     """The client closed the connection before its request or answer was complete."""
     _log.debug("client_left", request_id=request_id, route=route)
@@ -252,6 +257,56 @@ def device_paired() -> None:
 def device_revoked() -> None:
     """A device lost its access."""
     _log.info("device_revoked")
+
+
+def recovery_set() -> None:
+    """An account has a new recovery phrase."""
+    _log.info("recovery_set")
+
+
+def recovery_removed() -> None:
+    """An account's recovery phrase was removed."""
+    _log.info("recovery_removed")
+
+
+def recovery_started() -> None:
+    """Somebody with a recovery phrase waits while the account's devices may object."""
+    _log.info("recovery_started")
+
+
+def account_recovered() -> None:
+    """A new device came into an account by its recovery phrase."""
+    _log.info("account_recovered")
+
+
+def account_deleted() -> None:
+    """A device had its account deleted; nothing of it is left but a keyed hash."""
+    _log.info("account_deleted")
+
+
+def account_purged() -> None:
+    """An account that was never written to, and not seen for 30 days, was deleted."""
+    _log.info("account_purged")
+
+
+def account_mended(*, devices: int) -> None:
+    """The master database learnt from an account's own one: devices, revocations, or all of it."""
+    _log.warning("account_mended", devices=devices)
+
+
+def erasure_waits(*, deletions: int, error: str) -> None:
+    """Deleted accounts whose last traces wait for the next hour; `error` is the engine's class."""
+    _log.warning("erasure_waits", deletions=deletions, error=error)
+
+
+def account_exported(*, lines: int) -> None:
+    """An export left whole."""
+    _log.info("account_exported", lines=lines)
+
+
+def export_cut(*, reason: str) -> None:
+    """An export ended early, and says so by having no end; `reason` is a code of ours."""
+    _log.info("export_cut", reason=reason)
 
 
 def session_ended(*, reason: str) -> None:

@@ -5,20 +5,29 @@ lifespan opens anything."""
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from app import __version__, events, problems
 from app.about.routes import router as about
+from app.account.export_service import AccountExport
+from app.account.routes import router as account
+from app.account.service import CHORE_SECONDS, AccountService
 from app.auth.accounts import Accounts
+from app.auth.adoption_service import Adoption
+from app.auth.deletion_service import Deletions
 from app.auth.dependencies import Auth
+from app.auth.newcomers import Newcomers
 from app.auth.pairings import Pairings
 from app.auth.proofs import Proofs, remembered_in
+from app.auth.recoveries import Recoveries
 from app.auth.routes import router as auth
 from app.auth.server_keys import ServerKeys, load_server_keys
 from app.auth.sessions import Sessions
@@ -28,15 +37,22 @@ from app.config import Settings, SettingsError, load_settings
 from app.database import db_manager
 from app.database.embedded import EmbeddedDatabases, FolderRefused
 from app.database.port import Database, Statement
+from app.errors import EcholiaError
+from app.http.fixed import fixed_headers
 from app.http.middleware import Skin
-from app.http.openapi import describe_bodies
+from app.http.openapi import describe_calls
 from app.http.stopping import on_stop_signal
-from app.signals import Signals
+from app.rates.addresses import DailyHashes
+from app.rates.dependencies import Door
+from app.rates.limits import Limits, MemoryLimits, NoLimits
+from app.signals import Signals, pairings_of
+from app.sync.export_service import ItemExport
 from app.sync.routes import router as sync
 from app.sync.service import ON_OPEN, SyncService
 
 PRIVATE_UMASK = 0o077
 PAIRINGS_FORGOTTEN_SECONDS = 60
+DAY_FORGOTTEN_SECONDS = 600
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False,
     "metrics": False,
@@ -70,12 +86,18 @@ def create_app(settings: Settings, *, clock: Clock = time.time) -> FastAPI:
     )
     app.state.settings = settings
     problems.install(app)
-    for router in (sync, auth, about):  # in order of traffic: routes are tried in turn
+    for router in (sync, auth, account, about):  # in order of traffic: routes are tried in turn
         app.include_router(router)
-    describe_bodies(app)
+    describe_calls(app)
     if settings.cors_origins:
-        _allow_origins(app, settings.cors_origins)
-    app.add_middleware(Skin, nonce=lambda: _nonce(app), failure=problems.internal)
+        app.add_middleware(CORSMiddleware, **_cors(settings.cors_origins))
+    is_https = settings.public_origin.startswith("https:")
+    app.add_middleware(
+        Skin,
+        nonce=lambda: _nonce(app),
+        failure=_failure(settings.cors_origins),
+        fixed=fixed_headers(is_https=is_https, has_docs=settings.debug),
+    )
     return app
 
 
@@ -93,7 +115,10 @@ def _private_files() -> Iterator[None]:
 async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterator[None]:
     late = _Late()
     databases = EmbeddedDatabases(
-        settings.data_dir, max_open=settings.max_open_databases, on_open=late.statements_on_open
+        settings.data_dir,
+        max_open=settings.max_open_databases,
+        on_open=late.statements_on_open,
+        after_open=late.adopt,
     )
     master = await _started(databases)
     try:
@@ -101,11 +126,23 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
         signals = Signals()
         app.state.master = master
         app.state.signals = signals
-        app.state.auth = _auth(master, databases, keys, settings, signals, clock)
+        limits = _limits(settings, clock)
+        app.state.door = Door(limits, DailyHashes(clock), settings.trusted_networks)
+        app.state.auth = _auth(master, databases, keys, settings, signals, clock, limits)
         app.state.sync = SyncService(
             settings, tuple(each.cursor for each in keys.all), signals, clock
         )
         late.accounts = app.state.auth.accounts
+        late.adoption = Adoption(master, keys, clock)
+        deletions = Deletions(master, databases, keys, clock)
+        app.state.account = AccountService(deletions, databases, databases.forget_erased, signals)
+        app.state.export = AccountExport(
+            master,
+            app.state.sync,
+            ItemExport(keys.current.cursor),
+            settings.public_origin,
+            clock,
+        )
         db_manager.attach(databases)
         events.server_started(
             version=__version__,
@@ -115,7 +152,11 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
         )
         forget_ended = app.state.auth.pairings.forget_ended
         with on_stop_signal(signals.close):
-            async with repeated(forget_ended, PAIRINGS_FORGOTTEN_SECONDS):
+            async with (
+                repeated(forget_ended, PAIRINGS_FORGOTTEN_SECONDS),
+                repeated(late.accounts.forget_yesterday, DAY_FORGOTTEN_SECONDS),
+                repeated(app.state.account.tidy, CHORE_SECONDS),
+            ):
                 yield
         signals.close()
     finally:
@@ -144,9 +185,20 @@ class _Late:
     to; this stands for them until then."""
 
     accounts: Accounts
+    adoption: Adoption
 
     async def statements_on_open(self, user_id: str) -> Sequence[Statement]:
         return [*ON_OPEN, *await self.accounts.statements_on_open(user_id)]
+
+    async def adopt(self, user_id: str, own: Database) -> None:
+        await self.adoption.adopt(user_id, own)
+
+
+def _limits(settings: Settings, clock: Clock) -> Limits:
+    """Buckets fill by a clock that nobody sets back, unless a clock was given to go by."""
+    if settings.rate_limits == "off":
+        return NoLimits()
+    return MemoryLimits(time.monotonic if clock is time.time else clock)
 
 
 def _auth(
@@ -156,42 +208,72 @@ def _auth(
     settings: Settings,
     signals: Signals,
     clock: Clock,
+    limits: Limits,
 ) -> Auth:
     proofs = Proofs(keys, clock, remembered_in(master))
-    sessions = Sessions(databases, keys, proofs, settings, clock)
+    wake = _wake(signals)
+    sessions = Sessions(databases, keys, proofs, settings, clock, limits, on_ended=wake)
+    newcomers = Newcomers(
+        limits,
+        keys,
+        clock,
+        bits=settings.registration_pow_bits,
+        is_counted=settings.rate_limits == "on",
+    )
     accounts = Accounts(
         master,
         databases,
         sessions,
         keys,
         clock,
+        limits,
+        newcomers,
         registration_open=settings.registration_open,
-        on_revoked=_wake(signals),
+        on_revoked=wake,
     )
     pairings = Pairings(
-        master, databases, sessions, proofs, signals, clock, max_devices=settings.max_devices
+        master,
+        databases,
+        sessions,
+        proofs,
+        signals,
+        clock,
+        limits,
+        max_devices=settings.max_devices,
     )
-    return Auth(sessions, accounts, pairings, proofs)
+    recoveries = Recoveries(master, databases, sessions, keys, clock)
+    return Auth(sessions, accounts, pairings, proofs, recoveries)
 
 
 def _wake(signals: Signals) -> Callable[[str, str], None]:
-    """A revoked device that waits for news must look up, and find that it is revoked."""
+    """The one place where the end of a device, or of one of its sessions, is announced: whatever it
+    waits for, it must look up and find that it is out."""
 
-    def on_revoked(user_id: str, _device_id: str) -> None:
+    def on_ended(user_id: str, _device_id: str) -> None:
         signals.notify(user_id)
+        signals.notify(pairings_of(user_id))
 
-    return on_revoked
+    return on_ended
 
 
-def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=list(origins),
-        allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "DPoP"],
-        expose_headers=["Date", "DPoP-Nonce", "Retry-After", "X-Request-Id"],
-        max_age=600,
-    )
+def _cors(origins: Sequence[str]) -> Mapping[str, Any]:
+    return {
+        "allow_origins": list(origins),
+        "allow_methods": ["GET", "POST", "PUT", "DELETE"],
+        "allow_headers": ["Authorization", "Content-Type", "DPoP"],
+        "expose_headers": ["Date", "DPoP-Nonce", "Retry-After", "X-Request-Id"],
+        "max_age": 600,
+    }
+
+
+def _failure(origins: Sequence[str]) -> Callable[[EcholiaError], ASGIApp]:
+    """Answers for what goes wrong outside the routes; web pages may read them too."""
+
+    def answer(error: EcholiaError) -> ASGIApp:
+        rendered = problems.render(error)
+        return CORSMiddleware(rendered, **_cors(origins)) if origins else rendered
+
+    return answer
 
 
 def _nonce(app: FastAPI) -> str:

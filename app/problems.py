@@ -82,8 +82,3 @@ def install(app: FastAPI) -> None:
         if kind is MethodNotAllowed:
             headers["Allow"] = allowed_methods(app, request.scope["path"])
         return render(kind(headers=headers))
-
-
-def internal() -> Response:
-    """What a client sees of a fault of ours: nothing of the fault."""
-    return render(InternalError(headers={"Retry-After": "1"}))

@@ -1,4 +1,4 @@
-"""How this process uses memory: set once, before it serves.
+"""What this process may do and how it uses memory: set once, before it serves.
 
 Answers are built from many short-lived blocks of a few KiB. By default the C library gives such
 memory back after every request and takes it, page by page, anew; and a full garbage collection
@@ -7,12 +7,19 @@ walks every class and function that was ever imported. Both cost more than the w
 
 import ctypes
 import gc
+import resource
 
 _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
+_PR_SET_DUMPABLE = 4
 _MIB = 1024 * 1024
+MAX_CONNECTIONS = 10_000
+_FEWEST_CONNECTIONS = 64
+_FILES_OF_OUR_OWN = 100
+_FILES_OF_DATABASE = 4
+"""The file, its WAL, its shared memory, and one for the time of a copy."""
 _COLLECT_AFTER = (20_000, 20, 50)
 
 
@@ -23,6 +30,33 @@ def keep_memory_warm() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
+
+
+def keep_no_core() -> None:
+    """No core of this process is ever written, and no other process of its user may read its
+    memory: it holds keys and, for a moment, tokens. Where the system knows only the first of the
+    two, only that."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    except (AttributeError, OSError):
+        return
+
+
+def allow_connections(databases: int) -> int:
+    """How many connections the process can hold beside so many open databases, at most
+    MAX_CONNECTIONS; as many files as that takes are allowed, if the system lets it."""
+    reserve = _FILES_OF_OUR_OWN + databases * _FILES_OF_DATABASE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = reserve + MAX_CONNECTIONS
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    files = MAX_CONNECTIONS + reserve if soft == resource.RLIM_INFINITY else soft
+    return max(_FEWEST_CONNECTIONS, min(MAX_CONNECTIONS, files - reserve))
 
 
 def _tell_allocator() -> None:

@@ -9,6 +9,14 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
 
+from app.work import resting
+
+
+def pairings_of(user_id: str) -> Hashable:
+    """The topic of whoever waits in a pairing of the account for something other than its next
+    step: that a device of it has gone."""
+    return ("pairings", user_id)
+
 
 class Waiter:
     """Remembers a signal that comes before the wait for it."""
@@ -21,7 +29,7 @@ class Waiter:
 
     async def wait(self, seconds: float) -> bool:
         """Whether a signal came, within `seconds`, since the last wait or the beginning."""
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError), resting():
             await asyncio.wait_for(self._event.wait(), seconds)
         came = self._event.is_set()
         self._event.clear()
@@ -47,15 +55,17 @@ class Signals:
             self.notify(topic)
 
     @contextlib.contextmanager
-    def waiter(self, topic: Hashable) -> Iterator[Waiter]:
-        """Signals for the topic are remembered from here on; look at the database after this."""
+    def waiter(self, *topics: Hashable) -> Iterator[Waiter]:
+        """Signals for the topics are remembered from here on; look at the database after this."""
         waiter = Waiter()
         if self._is_closed:
             waiter.wake()
-        self._waiters[topic].add(waiter)
+        for topic in topics:
+            self._waiters[topic].add(waiter)
         try:
             yield waiter
         finally:
-            self._waiters[topic].discard(waiter)
-            if not self._waiters[topic]:
-                del self._waiters[topic]
+            for topic in topics:
+                self._waiters[topic].discard(waiter)
+                if not self._waiters[topic]:
+                    del self._waiters[topic]

@@ -47,7 +47,8 @@ class Server:
             self._process = subprocess.Popen(
                 [sys.executable, *self._arguments()],
                 cwd=self._folder,  # not the project's: a `.env` there would configure it
-                env=_bare_environment() | {"DATA_DIR": str(self._folder / "data")},
+                env=_bare_environment()
+                | {"DATA_DIR": str(self._folder / "data"), "RATE_LIMITS": "off"},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -37,7 +37,8 @@ class Server:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "app", "--port", str(self.port)],
                 cwd=self.folder,  # not the project's: a `.env` there would configure it
-                env=bare_environment(self.folder) | {"DATA_DIR": str(self.data)},
+                env=bare_environment(self.folder)
+                | {"DATA_DIR": str(self.data), "RATE_LIMITS": "off"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -25,8 +25,14 @@ def clock() -> SetClock:
 
 
 def settings_for(folder: Path, **changes: object) -> Settings:
-    """Settings that neither the environment nor a `.env` can change."""
-    values = {"data_dir": folder / "data", "jwt_secret": SECRET, "log_level": "error"} | changes
+    """Settings that neither the environment nor a `.env` can change. Limits of rates are off: most
+    tests are one address that asks a great deal."""
+    values = {
+        "data_dir": folder / "data",
+        "jwt_secret": SECRET,
+        "log_level": "error",
+        "rate_limits": "off",
+    } | changes
     return Settings(_env_file=None, **values)  # type: ignore[arg-type]
 
 

@@ -51,6 +51,7 @@ DEFAULTS: dict[str, Any] = {
     "data_dir": Path("data"),
     "public_origin": "http://localhost:8000",
     "cors_origins": (),
+    "trusted_proxies": (),
     "log_level": "info",
     "jwt_secret": None,
     "jwt_secret_previous": (),
@@ -59,6 +60,8 @@ DEFAULTS: dict[str, Any] = {
     "session_max_seconds": 31536000,
     "proof_required": "sensitive",
     "registration_open": True,
+    "registration_pow_bits": 0,
+    "rate_limits": "on",
     "database_url": "embedded:",
     "max_open_databases": 100,
     "max_devices": 20,
@@ -130,6 +133,16 @@ WRONG = [
     ("CORS_ORIGINS", CANARY),
     ("CORS_ORIGINS", f"https://app.example,https://app.example/{CANARY}"),
     ("CORS_ORIGINS", "https://app.example/"),
+    ("TRUSTED_PROXIES", CANARY),
+    ("TRUSTED_PROXIES", f"10.0.0.1,{CANARY}"),
+    ("TRUSTED_PROXIES", "10.0.0.1/8"),
+    ("TRUSTED_PROXIES", "10.0.0.0/33"),
+    ("TRUSTED_PROXIES", "*"),
+    ("REGISTRATION_POW_BITS", CANARY),
+    ("REGISTRATION_POW_BITS", "25"),
+    ("REGISTRATION_POW_BITS", "-1"),
+    ("REGISTRATION_POW_BITS", "1.5"),
+    ("RATE_LIMITS", CANARY),
     ("JWT_SECRET", CANARY),
     ("JWT_SECRET", "x" * 31),
     ("PROOF_REQUIRED", CANARY),
@@ -184,6 +197,7 @@ def test_production_starts_with_what_it_needs(load: Load) -> None:
         ({"JWT_SECRET": ""}, "JWT_SECRET must be set in production."),
         ({"JWT_SECRET": "ab" * 32}, "JWT_SECRET must be set in production."),
         ({"JWT_SECRET_PREVIOUS": "old"}, "JWT_SECRET_PREVIOUS must hold no weak secret"),
+        ({"RATE_LIMITS": "off"}, "RATE_LIMITS must be on in production."),
         ({"DEBUG": "true"}, "DEBUG must be off in production."),
         ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS must name its origins in production."),
         ({"CORS_ORIGINS": "https://a.example,*"}, "CORS_ORIGINS must name its origins"),
@@ -216,3 +230,16 @@ def test_the_environment_goes_before_the_file(load: Load) -> None:
 def test_a_file_that_is_no_text_is_refused_without_its_words(load: Load) -> None:
     Path(".env").write_bytes(b"JWT_SECRET=canary\xff\xfe\n")
     assert load.refusal() == "The file .env cannot be read as UTF-8 text."
+
+
+def test_proxies_are_addresses_and_networks_of_both_kinds(load: Load) -> None:
+    found = load(TRUSTED_PROXIES="127.0.0.1, 10.0.0.0/8,::1 ,fd00::/8")
+    told = [str(network) for network in found.trusted_networks]
+    assert told == ["127.0.0.1/32", "10.0.0.0/8", "::1/128", "fd00::/8"]
+
+
+@pytest.mark.parametrize(("said", "bits"), [("0", 0), ("24", 24), ("auto", "auto"), (" 17 ", 17)])
+def test_work_is_a_number_of_bits_or_left_to_the_load(
+    load: Load, said: str, bits: int | str
+) -> None:
+    assert load(REGISTRATION_POW_BITS=said).registration_pow_bits == bits

@@ -4,16 +4,16 @@ The master database decides who exists; a user's own database holds a working co
 date whenever it is opened, so restoring either from a backup lets no revoked device back in.
 """
 
-import base64
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from app import events
 from app.auth import challenge as challenges
-from app.auth import pairing_store, store
+from app.auth import deletion_store, pairing_store, registration_store, security_store, store
 from app.auth.candidates import Candidate, Claim, examine, signed_origin
 from app.auth.challenge import Purpose
+from app.auth.deletion import known_hashes
 from app.auth.devices import Device, ListedDevice, Session
 from app.auth.errors import (
     ChallengeInvalid,
@@ -23,7 +23,9 @@ from app.auth.errors import (
     RegistrationClosed,
     WrappingKeyDiffers,
 )
-from app.auth.public_key import load_public_key
+from app.auth.newcomers import Newcomer, Newcomers
+from app.auth.refusals import verified_alike
+from app.auth.security_events import SecurityEvent
 from app.auth.server_keys import ServerKeys
 from app.auth.sessions import Sessions
 from app.auth.signed_bytes import login_message, register_message
@@ -31,6 +33,7 @@ from app.clock import Clock, day_of
 from app.database.port import (
     Conflict,
     Database,
+    Missing,
     Plan,
     Rows,
     Statement,
@@ -38,18 +41,8 @@ from app.database.port import (
     UserDatabases,
 )
 from app.errors import NotAuthenticated, NotFound
-
-# A public key whose private half was thrown away: unknown thumbprints are checked against it, so
-# that they cost what known ones cost.
-_NOBODY = base64.b64decode(
-    "MIIBojANBgkqhkiG9w0BAQEFAAOCAY8AMIIBigKCAYEAyj9BrS2n2ma8TaFSrhfCQhIJD70dZV59QxIOYhIjdb03"
-    "LMMWOJR5p5fdOf9TIKx6GbSgLWTJmwMA/tulsEpMKoY77AdZV2XTLM5xC586k//xUcn2i4NMSKvFmIsc8dXg2jf6"
-    "B5JK1rs0Cy6QWy6+iJLiDbxiwYFgX4ORWuD06+ktcEquWpUDq7G5kHX/ZZCU3S8t3JgZOpq9VpwkGRlcyUU/zqKt"
-    "hImDFdFQhzGyjqIs+xf7rBEGhESTSJeOD/EMCH8zLIzOlArtlOZvwMJ/n0BhsQzQFQVM9by2dDP49FuHszdM2/fV"
-    "gBBKbUSdN9JmoGyz19YuwKtO5LrbeHrWICMxShLjgQc6dW90/qBfihNzz9EnoypNiVekFt46b6cEGJAIAA7U7KL7"
-    "KWcszVBc3LnpV2RLSqTGM84CP+0ZAi154t4sVLihTHyjRawfhpbdN5oGVr7DNpoG8drEhlkvqYoX4ZBy3vp5iKDA"
-    "TNrXg7lgxCKgUZMc0zNYh4j5YQDjAgMBAAE="
-)
+from app.rates.buckets import LOGINS
+from app.rates.limits import Limits, spend
 
 
 class Accounts:
@@ -62,6 +55,8 @@ class Accounts:
         sessions: Sessions,
         keys: ServerKeys,
         clock: Clock,
+        limits: Limits,
+        newcomers: Newcomers,
         *,
         registration_open: bool,
         on_revoked: Callable[[str, str], None],
@@ -71,48 +66,61 @@ class Accounts:
         self._sessions = sessions
         self._keys = keys
         self._clock = clock
+        self._limits = limits
+        self._newcomers = newcomers
         self._registration_open = registration_open
         self._on_revoked = on_revoked
 
     def challenge(self, purpose: Purpose) -> bytes:
-        """Random bytes to sign, good once, for 120 s and this purpose. Nothing is stored."""
-        return challenges.issue(self._keys, purpose, int(self._clock()))
+        """Random bytes to sign, good once, for 120 s and this purpose. Nothing is stored. One for
+        registering asks for as much work as new accounts cost just now."""
+        difficulty = self._newcomers.difficulty() if purpose == "register" else 0
+        return challenges.issue(self._keys, purpose, int(self._clock()), difficulty)
 
     async def register(
-        self, claim: Claim, challenge: bytes, signature: bytes, origins: Sequence[str]
+        self,
+        claim: Claim,
+        challenge: bytes,
+        signature: bytes,
+        origins: Sequence[str],
+        newcomer: Newcomer,
     ) -> tuple[Session, bool]:
         """A session for this key, and whether its account is new. The same key again, with a fresh
-        challenge, gets the same ids. Raises ChallengeInvalid, SignatureInvalid, DeviceRevoked,
-        RegistrationClosed, WrappingKeyDiffers, or a leaf of PublicKeyRefused."""
+        challenge, gets the same ids and needs neither work nor a place in the limits. Raises
+        ChallengeInvalid, SignatureInvalid, DeviceRevoked, WrappingKeyDiffers, a leaf of
+        PublicKeyRefused; and, for a new key, RegistrationClosed, ProofOfWorkRequired,
+        ProofOfWorkInvalid or RateLimited."""
         candidate = await examine(claim, origins)
-        expires_at = self._check_challenge("register", challenge)
+        expires_at = challenges.check(self._keys, "register", challenge, int(self._clock()))
         key = candidate.key
         signed_origin(
             key, signature, origins, lambda each: register_message(each, challenge, key.thumbprint)
         )
-        device, is_new = await self._enter(candidate, challenge, expires_at)
+        if await self._is_new(key.thumbprint, challenge):
+            await self._newcomers.admit(newcomer, challenge)
+        device, is_new = await self._enter(candidate, challenge, expires_at, newcomer)
         await self._complete_account(device.user_id)
         session = await self._sessions.start(device)
         if is_new:
+            self._newcomers.made()
             events.account_created()
         return session, is_new
 
     async def log_in(
         self, thumbprint: bytes, challenge: bytes, signature: bytes, origins: Sequence[str]
     ) -> Session:
-        """A session for the device with this key. Raises LoginFailed, whatever the reason."""
-        found = (await self._master.read([store.select_device_by_key(thumbprint)]))[0]
-        device = store.device_of(found[0]) if found else None
-        key = load_public_key(device.public_key if device else _NOBODY)
-        try:
-            expires_at = self._check_challenge("login", challenge)
-            signed_origin(
-                key, signature, origins, lambda each: login_message(each, challenge, thumbprint)
-            )
-        except NotAuthenticated:
-            raise LoginFailed from None
-        if device is None or device.status != "active":
+        """A session for the device with this key. Raises LoginFailed, whatever the reason; or, for
+        who holds the key, RateLimited."""
+        found = (await self._master.read([store.select_nearest_device(thumbprint)]))[0]
+        nearest = store.device_of(found[0]) if found else None
+        device = nearest if nearest and nearest.thumbprint == thumbprint else None
+        expires_at = challenges.expiry_of(self._keys, "login", challenge, int(self._clock()))
+        messages = [login_message(each, challenge, thumbprint) for each in origins]
+        is_signed = verified_alike(device.public_key if device else None, signature, messages)
+        if expires_at is None or device is None or not is_signed or device.status != "active":
             raise LoginFailed
+        # Only now: whoever does not hold the key could use its share up.
+        await spend(self._limits, LOGINS, thumbprint)
         now = int(self._clock())
         try:
             await self._master.write(store.spend(challenges.digest_of(challenge), expires_at, now))
@@ -123,10 +131,14 @@ class Accounts:
         events.device_logged_in()
         return session
 
-    async def devices(self, user_id: str) -> list[ListedDevice]:
-        """Every device the account ever had, oldest first."""
-        rows = (await self._users.open(user_id).read([store.select_listed_devices()]))[0]
-        return [store.listed_device_of(row) for row in rows]
+    async def devices(self, user_id: str) -> tuple[list[ListedDevice], list[SecurityEvent]]:
+        """Every device the account ever had, and what happened to it lately; oldest first."""
+        reads = [store.select_listed_devices(), security_store.select_events()]
+        devices, told = await self._users.open(user_id).read(reads)
+        return (
+            [store.listed_device_of(row) for row in devices],
+            [security_store.event_of(row) for row in told],
+        )
 
     async def revoke(self, user_id: str, device_id: str, *, by: str) -> None:
         """The device fails on its next request, its sessions and pairings are over; again changes
@@ -134,11 +146,17 @@ class Accounts:
         device that asks (`by`) was revoked meanwhile."""
         now = int(self._clock())
 
-        def plan(rows: list[Rows]) -> Plan[Device]:
+        def plan(rows: list[Rows]) -> Plan[tuple[Device, bool]]:
             return _plan_revoke(store.devices_of(rows[0]), device_id, by, now)
 
         decided = await self._master.decide([store.select_devices_of(user_id)], plan)
-        copied = [store.copy_device(decided.outcome, day_of(now)), store.end_sessions_of_revoked()]
+        revoked, is_new = decided.outcome
+        told = [SecurityEvent("device_revoked", now, device_id)] if is_new else []
+        copied = [
+            store.copy_device(revoked, day_of(now)),
+            store.end_sessions_of_revoked(),
+            *security_store.tell(told, now),
+        ]
         try:
             await self._users.open(user_id).write(copied)
         except StorageError:
@@ -149,26 +167,49 @@ class Accounts:
             self._on_revoked(user_id, device_id)
         events.device_revoked()
 
+    async def forget_yesterday(self) -> None:
+        """Nothing is kept of how many accounts an address made on a day that is over."""
+        await self._master.write([registration_store.forget_before(day_of(int(self._clock())))])
+
     async def statements_on_open(self, user_id: str) -> Sequence[Statement]:
-        """What brings a user's own database up to the master's devices, whenever it is opened."""
-        rows = (await self._master.read([store.select_devices_of(user_id)]))[0]
+        """What brings a user's own database up to the master's devices, and to what the master
+        knows of them, whenever it is opened. Raises Missing if the account was deleted, even if a
+        file of it is there again."""
+        deleted = deletion_store.select_known(known_hashes(self._keys, user_id))
+        devices_of = store.select_devices_of(user_id)
+        rows, tombstones, *known = await self._master.read(
+            [devices_of, deleted, *security_store.select_known(user_id)]
+        )
+        if tombstones:
+            raise Missing
         devices = store.devices_of(rows)
         copies = [store.copy_device(device, day_of(device.created_at)) for device in devices]
-        return [*copies, store.end_sessions_of_revoked()]
+        told = security_store.tell(security_store.known_of(known), int(self._clock()))
+        return [*copies, store.end_sessions_of_revoked(), *told]
 
-    def _check_challenge(self, purpose: Purpose, challenge: bytes) -> int:
-        expires_at = challenges.expiry_of(self._keys, purpose, challenge, int(self._clock()))
-        if expires_at is None:
+    async def _is_new(self, thumbprint: bytes, challenge: bytes) -> bool:
+        """Whether this would be a new account. Raises ChallengeInvalid, RegistrationClosed."""
+        reads = [
+            store.select_spent(challenges.digest_of(challenge)),
+            store.select_device_by_key(thumbprint),
+        ]
+        spent, known = await self._master.read(reads)
+        if spent:
             raise ChallengeInvalid
-        return expires_at
+        if not known and not self._registration_open:
+            raise RegistrationClosed
+        return not known
 
     async def _enter(
-        self, candidate: Candidate, challenge: bytes, expires_at: int
+        self, candidate: Candidate, challenge: bytes, expires_at: int, newcomer: Newcomer
     ) -> tuple[Device, bool]:
-        """The master's row for this key, made now if it is new; the challenge is spent with it."""
+        """The master's row for this key, made now if it is new; the challenge is spent with it, and
+        a new account counted."""
         now = int(self._clock())
         digest = challenges.digest_of(challenge)
         fresh = candidate.device(str(uuid.uuid4()), now)
+        stranger = self._newcomers.stored(newcomer)
+        day = day_of(now)
 
         def plan(rows: list[Rows]) -> Plan[tuple[Device, bool]]:
             if rows[0]:
@@ -176,13 +217,22 @@ class Accounts:
             known = store.device_of(rows[1][0]) if rows[1] else None
             spent = store.spend(digest, expires_at, now)
             if known is not None:
-                return _plan_return(known, candidate, spent)
+                return plan_return(known, candidate, spent)
             if not self._registration_open:
                 raise RegistrationClosed
             entered = (store.insert_account(fresh.user_id, now), store.insert_device(fresh))
-            return Plan((*spent, *entered), (fresh, True))
+            if not self._newcomers.is_counted:
+                return Plan((*spent, *entered), (fresh, True))
+            if registration_store.is_used_up(stranger, rows[2]):
+                raise self._newcomers.refuse_for_today()
+            counted = registration_store.count_one(stranger, day)
+            return Plan((*spent, *entered, *counted), (fresh, True))
 
-        reads = [store.select_spent(digest), store.select_device_by_key(candidate.key.thumbprint)]
+        reads = [
+            store.select_spent(digest),
+            store.select_device_by_key(candidate.key.thumbprint),
+            registration_store.select_made_today(stranger, day),
+        ]
         return (await self._master.decide(reads, plan)).outcome
 
     async def _complete_account(self, user_id: str) -> None:
@@ -190,10 +240,14 @@ class Accounts:
         state = (await self._master.read([store.select_account_state(user_id)]))[0]
         if state == [("creating",)]:
             await self._users.create(user_id)
-            await self._master.write([store.activate_account(user_id)])
+            try:
+                await self._master.write(store.activate_account(user_id))
+            except Conflict:  # deleted meanwhile: what was made just now is nobody's
+                await self._users.destroy(user_id)
+                raise LoginFailed from None
 
 
-def _plan_return(
+def plan_return(
     known: Device, candidate: Candidate, spent: Sequence[Statement]
 ) -> Plan[tuple[Device, bool]]:
     """A key that is known comes back: the ids stay, what it says of itself is brought up to date;
@@ -212,7 +266,10 @@ def _plan_return(
     return Plan(statements, (returned, False))
 
 
-def _plan_revoke(devices: Sequence[Device], device_id: str, by: str, now: int) -> Plan[Device]:
+def _plan_revoke(
+    devices: Sequence[Device], device_id: str, by: str, now: int
+) -> Plan[tuple[Device, bool]]:
+    """The device as it is afterwards, and whether it was live before."""
     live = {device.device_id for device in devices if device.status == "active"}
     if by not in live:
         raise NotAuthenticated
@@ -220,7 +277,7 @@ def _plan_revoke(devices: Sequence[Device], device_id: str, by: str, now: int) -
     if target is None:
         raise NotFound
     if target.status != "active":
-        return Plan((), target)
+        return Plan((), (target, False))
     if len(live) == 1:
         raise LastDevice
     revoked = replace(target, status="revoked", generation=target.generation + 1)
@@ -228,4 +285,4 @@ def _plan_revoke(devices: Sequence[Device], device_id: str, by: str, now: int) -
         store.revoke_device(device_id, now),
         pairing_store.cancel_all_of_device(device_id),
     )
-    return Plan(statements, revoked)
+    return Plan(statements, (revoked, True))

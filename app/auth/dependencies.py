@@ -14,16 +14,26 @@ from starlette.requests import Request
 from app.auth.accounts import Accounts
 from app.auth.admission import AdmittedDatabase
 from app.auth.devices import CurrentDevice
+from app.auth.errors import NonceRequired, ProofInvalid, ProofReplayed, ProofRequired
 from app.auth.origins import accepted_origins
 from app.auth.pairings import Pairings
 from app.auth.proofs import Asked, Proofs
 from app.auth.public_key import load_public_key
+from app.auth.recoveries import Recoveries
 from app.auth.sessions import Sessions
 from app.config import Settings
-from app.errors import NotAuthenticated
+from app.errors import NotAuthenticated, RateLimited
+from app.http.refusals import BEARER, PROOF, admits, refuses
+from app.rates.buckets import SYNC_CALLS
+from app.rates.dependencies import door_of
+from app.rates.limits import spend
 
 _SCHEME = "bearer "
 _MAX_AUTHORIZATION = 4200
+
+PROOF_REFUSALS = (ProofRequired, ProofInvalid, ProofReplayed, NonceRequired)
+BY_TOKEN = frozenset({BEARER})
+BY_PROOF = frozenset({PROOF})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,7 @@ class Auth:
     accounts: Accounts
     pairings: Pairings
     proofs: Proofs
+    recoveries: Recoveries
 
 
 async def auth_of(request: Request) -> Auth:
@@ -74,6 +85,8 @@ def _asked(request: Request) -> Asked:
     )
 
 
+@admits(BY_TOKEN)
+@refuses(NotAuthenticated, *PROOF_REFUSALS)
 async def current_device(request: Request) -> CurrentDevice:
     """The device that asks. Raises NotAuthenticated; where settings say so, a proof's errors."""
     device = await _auth(request).sessions.admitted(bearer_of(request)).device()
@@ -83,17 +96,23 @@ async def current_device(request: Request) -> CurrentDevice:
     return device
 
 
+@admits(BY_TOKEN)
+@refuses(NotAuthenticated, RateLimited, *PROOF_REFUSALS)
 async def user_db(request: Request) -> AdmittedDatabase:
     """The database of the user who asks; each use of it raises NotAuthenticated for who may not.
-    Where settings say so, a proof is checked first."""
+    Where settings say so, a proof is checked first. Raises RateLimited for a device that asks too
+    often."""
     settings = cast("Settings", request.app.state.settings)
     if settings.proof_required == "always":
         await current_device(request)
     admitted = _auth(request).sessions.admitted(bearer_of(request))
+    await spend(door_of(request).limits, SYNC_CALLS, admitted.device_id)
     request.state.make_known = admitted.make_known
     return admitted
 
 
+@admits(BY_TOKEN | BY_PROOF)
+@refuses(*PROOF_REFUSALS)
 async def proven_device(
     request: Request, device: Annotated[CurrentDevice, Depends(current_device)]
 ) -> CurrentDevice:

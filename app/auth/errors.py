@@ -73,6 +73,20 @@ class StaleRequest(NotAuthenticated):
     title = "This is a late copy of an earlier request; nothing changed."
 
 
+class RecoveryFailed(NotAuthenticated):
+    """No phrase has this locator, or its authenticator is another: one answer."""
+
+    code = "recovery_failed"
+    title = "This recovery phrase opens nothing."
+
+
+class RecoveryDelayed(Forbidden):
+    """The account's other devices may object until `available_at` (Unix seconds)."""
+
+    code = "recovery_delayed"
+    title = "The account's other devices have been told; ask again when the wait is over."
+
+
 class DeviceRevoked(Forbidden):
     """The key belongs to a device that was revoked."""
 
@@ -85,6 +99,20 @@ class RegistrationClosed(Forbidden):
 
     code = "registration_closed"
     title = "This server opens no new accounts."
+
+
+class ProofOfWorkRequired(Invalid):
+    """The challenge asks for work, of `difficulty` zero bits, and none came."""
+
+    code = "proof_of_work_required"
+    title = "A new account takes work just now: do what the challenge asks for, and send it."
+
+
+class ProofOfWorkInvalid(Invalid):
+    """The hash of challenge and solution does not begin with `difficulty` zero bits."""
+
+    code = "proof_of_work_invalid"
+    title = "proof_of_work does not fit the challenge."
 
 
 class WrappingKeyDiffers(StateConflict):
@@ -113,6 +141,20 @@ class PublicKeyInUse(StateConflict):
 
     code = "public_key_in_use"
     title = "This key belongs to a device already."
+
+
+class RecoveryLocatorTaken(StateConflict):
+    """The locator is in use; draw another phrase."""
+
+    code = "recovery_locator_taken"
+    title = "This recovery phrase is in use; draw another."
+
+
+class RecoveryReplaced(StateConflict):
+    """A newer bundle came for a phrase that is no longer the account's."""
+
+    code = "recovery_replaced"
+    title = "This recovery phrase is no longer the account's."
 
 
 class WrappingKeySignatureInvalid(Invalid):
@@ -176,3 +218,10 @@ class PairingPayloadTooLarge(TooLarge):
 
     code = "pairing_payload_too_large"
     title = "The sealed payload of a pairing holds at most 16 KiB."
+
+
+class RecoveryBundleTooLarge(TooLarge):
+    """The sealed bundle is over 16 KiB."""
+
+    code = "recovery_bundle_too_large"
+    title = "The sealed bundle of a recovery phrase holds at most 16 KiB."

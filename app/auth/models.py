@@ -5,9 +5,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints
 
 from app.auth.candidates import Claim
+from app.auth.challenge import LIFE_SECONDS, difficulty_of
 from app.auth.devices import Description, DeviceType, ListedDevice, Platform, Session, Status
 from app.auth.pairing import EXISTING_NONCE_BYTES, NEW_NONCE_BYTES, Collected, Pairing
+from app.auth.proof_of_work import MAX_SOLUTION_BYTES
 from app.auth.public_key import load_public_key, thumbprint_text
+from app.auth.recovery import Recovery
+from app.auth.security_events import SecurityEvent, SecurityKind
 from app.http.fields import Base64, In, Out, Thumbprint, sized
 from app.limits import MAX_DEVICE_NAME
 
@@ -54,7 +58,7 @@ class RegisterIn(DeviceKeysIn):
     """Open an account with a new key, or come back with one that is known."""
 
     challenge: Base64
-    proof_of_work: Base64 | None = None
+    proof_of_work: Annotated[Base64, sized(0, MAX_SOLUTION_BYTES)] | None = None
 
 
 class LoginIn(In):
@@ -99,10 +103,24 @@ class ApproveIn(In):
     signature: Base64
 
 
+class ProofOfWorkOut(Out):
+    algorithm: Literal["sha256"] = "sha256"
+    difficulty: int
+
+
 class RegisterChallengeOut(Out):
     challenge: Base64
-    proof_of_work: None = None
+    proof_of_work: ProofOfWorkOut | None
     expires_in: int
+
+    @classmethod
+    def of(cls, challenge: bytes) -> Self:
+        bits = difficulty_of(challenge)
+        return cls(
+            challenge=challenge,
+            proof_of_work=ProofOfWorkOut(difficulty=bits) if bits else None,
+            expires_in=LIFE_SECONDS,
+        )
 
 
 class ChallengeOut(Out):
@@ -166,8 +184,40 @@ class DeviceOut(Out):
         )
 
 
+class SecurityEventOut(Out):
+    kind: SecurityKind
+    at: int
+    device_id: str | None
+
+    @classmethod
+    def of(cls, event: SecurityEvent) -> Self:
+        return cls(kind=event.kind, at=event.at, device_id=event.device_id)
+
+
+class RecoveryOut(Out):
+    """The account's phrase, as far as the server knows it."""
+
+    created_at: int
+    device_id: str
+    delay_seconds: int
+    available_at: Annotated[
+        int | None, Field(description="Somebody waits to come in by it, and may from then on.")
+    ]
+
+    @classmethod
+    def of(cls, recovery: Recovery) -> Self:
+        return cls(
+            created_at=recovery.set_at,
+            device_id=recovery.set_by,
+            delay_seconds=recovery.delay_seconds,
+            available_at=recovery.available_at,
+        )
+
+
 class DevicesOut(Out):
     devices: list[DeviceOut]
+    security_events: list[SecurityEventOut]
+    recovery: RecoveryOut | None
 
 
 class PairingOut(Out):

@@ -32,7 +32,7 @@ def normalised(url: str) -> str | None:
         port = parts.port
     except ValueError:
         return None
-    if "@" in parts.netloc or not parts.hostname:
+    if "@" in parts.netloc or not parts.scheme or not parts.hostname:
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     default = port is None or _DEFAULT_PORTS.get(parts.scheme) == port

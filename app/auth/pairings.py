@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from app import events
 from app.auth import pairing as rules
-from app.auth import pairing_store, store
+from app.auth import pairing_store, security_store, store
 from app.auth.candidates import Candidate, Claim, examine, signed_origin
 from app.auth.devices import CurrentDevice, Device, Session
 from app.auth.errors import (
@@ -27,12 +27,15 @@ from app.auth.errors import (
 from app.auth.pairing import Approval, Collected, Joiner, Pairing
 from app.auth.proofs import Asked, Proofs
 from app.auth.public_key import load_public_key
+from app.auth.security_events import SecurityEvent
 from app.auth.sessions import Sessions
 from app.auth.signed_bytes import pairing_transcript
 from app.clock import Clock, day_of
 from app.database.port import Database, Plan, Rows, Statement, UserDatabases
 from app.errors import NotAuthenticated, NotFound
-from app.signals import Signals
+from app.rates.buckets import PAIRINGS
+from app.rates.limits import Limits, spend
+from app.signals import Signals, pairings_of
 
 May: TypeAlias = Callable[[Pairing], None]
 Step: TypeAlias = Callable[[Pairing, list[Rows]], Plan[Pairing]]
@@ -59,6 +62,7 @@ class Pairings:
         proofs: Proofs,
         signals: Signals,
         clock: Clock,
+        limits: Limits,
         *,
         max_devices: int,
     ) -> None:
@@ -68,10 +72,12 @@ class Pairings:
         self._proofs = proofs
         self._signals = signals
         self._clock = clock
+        self._limits = limits
         self._max_devices = max_devices
 
     async def create(self, device: CurrentDevice, commitment: bytes | None) -> Pairing:
-        """A new, open pairing for 300 s. Raises TooManyPairings or TooManyDevices."""
+        """A new, open pairing for 300 s. Raises RateLimited, TooManyPairings or TooManyDevices."""
+        await spend(self._limits, PAIRINGS, device.user_id)
         now = int(self._clock())
         pairing = Pairing(
             pairing_id=str(uuid.uuid4()),
@@ -298,9 +304,12 @@ class Pairings:
         self, pairing_id: str, may: May, waits_in: Collection[rules.State], wait_seconds: int
     ) -> Pairing:
         """There is something to wait for only while it is the other side's turn."""
-        with self._signals.waiter(pairing_id) as waiter:
+        pairing = await self._visible(pairing_id, may)
+        if not wait_seconds or pairing.state not in waits_in:
+            return pairing
+        with self._signals.waiter(pairing_id, pairings_of(pairing.user_id)) as waiter:
             pairing = await self._visible(pairing_id, may)
-            if not wait_seconds or pairing.state not in waits_in:
+            if pairing.state not in waits_in:
                 return pairing
             await waiter.wait(wait_seconds)
         # Not every end is signalled: time ends a pairing too.
@@ -344,9 +353,14 @@ class Pairings:
         raise NotFound
 
     async def _copy(self, pairing: Pairing) -> None:
-        device = await self._device(pairing.user_id, pairing.new_device_id or "")
-        copied = store.copy_device(device, day_of(int(self._clock())))
-        await self._users.open(pairing.user_id).write([copied])
+        device, now = (
+            await self._device(pairing.user_id, pairing.new_device_id or ""),
+            self._clock(),
+        )
+        added = SecurityEvent("device_added", device.created_at, device.device_id)
+        copied = store.copy_device(device, day_of(int(now)))
+        told = security_store.tell([added], int(now))
+        await self._users.open(pairing.user_id).write([copied, *told])
 
 
 def _pairing_in(rows: Rows) -> Pairing:

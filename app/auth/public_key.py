@@ -109,6 +109,15 @@ class PublicKey:
             return False
         return True
 
+    def verify_in_full(self, signature: bytes, message: bytes) -> bool:
+        """As `verify`; what no key of this size could have made costs as much as what it could."""
+        if not isinstance(self._key, RSAPublicKey):
+            return self.verify(signature, message)
+        modulus, length = self._key.public_numbers().n, (self.bits + 7) // 8
+        fits = len(signature) == length and int.from_bytes(signature) < modulus
+        whole = signature if fits else (modulus >> 1).to_bytes(length)
+        return self.verify(whole, message) and fits
+
 
 def validate_public_key(text: str, *, strict: bool = False) -> PublicKey:
     """The key that the PEM text holds, once every rule for a device's key has passed.
@@ -147,6 +156,11 @@ def validate_wrapping_key(text: str, *, strict: bool = False) -> PublicKey:
 def load_public_key(der: bytes) -> PublicKey:
     """The key with this SPKI, which `validate_public_key` once let in: only its form is checked
     again. The last 1024 keys stay open. Raises `PublicKeyRefused` for bytes that are no key."""
+    return open_public_key(der)
+
+
+def open_public_key(der: bytes) -> PublicKey:
+    """As `load_public_key`, opened anew, so that it takes as long whether it was open or not."""
     return _public_key(_open(der))
 
 

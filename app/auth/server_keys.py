@@ -31,6 +31,8 @@ class KeySet:
     nonce: bytes
     cursor: bytes
     refresh: bytes
+    strangers: bytes
+    deletion: bytes
 
     @classmethod
     def of(cls, secret: bytes) -> Self:
@@ -59,7 +61,7 @@ class ServerKeys:
         return next((keys for keys in self.all if keys.kid == kid), None)
 
 
-_PURPOSES = ("access", "challenge", "nonce", "cursor", "refresh")
+_PURPOSES = ("access", "challenge", "nonce", "cursor", "refresh", "strangers", "deletion")
 
 
 def _derived(secret: bytes, purpose: str) -> bytes:

@@ -1,10 +1,11 @@
 """Sessions: begun by a proof of a device's key, continued by refresh, ended by revocation."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 
 from app import events
-from app.auth import access_token, refresh, store
+from app.auth import access_token, refresh, security_store, store
 from app.auth.access_token import AccessClaims
 from app.auth.admission import AdmittedDatabase
 from app.auth.devices import CurrentDevice, Device, Session
@@ -19,11 +20,14 @@ from app.auth.errors import (
 from app.auth.proofs import Asked, Proofs
 from app.auth.public_key import load_public_key, thumbprint_text
 from app.auth.refresh import Family, ProofDate, RefreshToken, Verdict
+from app.auth.security_events import SecurityEvent
 from app.auth.server_keys import ServerKeys
 from app.clock import Clock, day_of
 from app.config import Settings
 from app.database.port import Conflict, Database, Missing, Plan, Rows, UserDatabases
 from app.errors import NotAuthenticated
+from app.rates.buckets import REFRESHES
+from app.rates.limits import Limits, spend
 
 MAX_FAMILIES = 5
 _REFUSALS: dict[Verdict, type[NotAuthenticated]] = {
@@ -44,12 +48,17 @@ class Sessions:
         proofs: Proofs,
         settings: Settings,
         clock: Clock,
+        limits: Limits,
+        *,
+        on_ended: Callable[[str, str], None],
     ) -> None:
         self._users = users
         self._keys = keys
         self._proofs = proofs
         self._settings = settings
         self._clock = clock
+        self._on_ended = on_ended
+        self._limits = limits
 
     async def start(self, device: Device) -> Session:
         """A new session of a device that has just proved its key; at most five live on. Raises
@@ -91,8 +100,8 @@ class Sessions:
         return AdmittedDatabase(self._users.open(claims.user_id), claims, self._clock)
 
     async def refresh(self, text: str, asked: Asked) -> Session:
-        """Both tokens anew. Raises RefreshInvalid, RefreshReused, StaleRequest, or what is wrong
-        with the proof; none but RefreshReused changes anything."""
+        """Both tokens anew. Raises RefreshInvalid, RefreshReused, StaleRequest, RateLimited, or
+        what is wrong with the proof; none but RefreshReused changes anything."""
         token = refresh.read(self._keys, text)
         if token is None:
             raise RefreshInvalid
@@ -108,11 +117,17 @@ class Sessions:
             proof = await self._proofs.check(asked, key, text)
         except ProofReplayed:
             raise StaleRequest from None
-        return await self._continue(db, token, proof)
+        # Only now: whoever has no proof could use the device's share up.
+        await spend(self._limits, REFRESHES, store.family_of(found[0]).device_id)
+        try:
+            return await self._continue(db, token, proof)
+        except Missing:  # the account was deleted meanwhile
+            raise RefreshInvalid from None
 
     async def end(self, device: CurrentDevice) -> None:
         """The session this request came in with is over."""
         await self._users.open(device.user_id).write([store.end_family(device.family_id)])
+        self._on_ended(device.user_id, device.device_id)
         events.session_ended(reason="logout")
 
     async def _continue(self, db: Database, token: RefreshToken, proof: ProofDate) -> Session:
@@ -124,6 +139,7 @@ class Sessions:
         decided = await db.decide([store.select_family(token.family_id)], plan)
         verdict, family, device = decided.outcome
         if verdict == "reused":
+            self._on_ended(token.user_id, family.device_id if family else "")
             events.session_ended(reason="refresh_reused")
         if family is None or device is None:
             raise _REFUSALS[verdict]
@@ -148,8 +164,11 @@ class Sessions:
             return Plan(statements, (verdict, family, device))
         if verdict == "repeat":
             return Plan((), (verdict, family, device))
-        ends = (store.end_family(family.family_id),) if verdict == "reused" else ()
-        return Plan(ends, (verdict, None, None))
+        if verdict == "reused":
+            reuse = SecurityEvent("session_reuse", now, family.device_id)
+            told = security_store.tell([reuse], now)
+            return Plan((store.end_family(family.family_id), *told), (verdict, family, None))
+        return Plan((), (verdict, None, None))
 
     def _successor(self, family: Family, user_id: str) -> str:
         """The refresh token of the step that the session now takes."""

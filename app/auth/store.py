@@ -3,24 +3,43 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
+from app.auth.deletion import UNUSED_SECONDS
 from app.auth.devices import CurrentDevice, Description, Device, ListedDevice, Status
 from app.auth.refresh import Family
-from app.database.port import Statement, guard
+from app.database.port import Statement, Value, guard
 
 Row = tuple[Any, ...]
 
-_DEVICE = """device_id, user_id, key_thumbprint, status, generation, public_key, wrapping_key,
+# Two rows of a device become one: revoked is for good, and the higher generation counts.
+JOINED = (
+    "status = CASE WHEN 'revoked' IN (status, excluded.status) THEN 'revoked' ELSE 'active' END,"
+    " generation = MAX(generation, excluded.generation)"
+)
+ADDS = "(excluded.generation > generation OR excluded.status = 'revoked' AND status = 'active')"
+
+DEVICE = """device_id, user_id, key_thumbprint, status, generation, public_key, wrapping_key,
  wrapping_key_signature, device_type, platform, device_name, created_at"""
 
 # --- master database ----------------------------------------------------------------------------
 
 
 def select_device_by_key(thumbprint: bytes) -> Statement:
-    return Statement(f"SELECT {_DEVICE} FROM device WHERE key_thumbprint = ?", (thumbprint,))
+    return Statement(f"SELECT {DEVICE} FROM device WHERE key_thumbprint = ?", (thumbprint,))
+
+
+def select_nearest_device(thumbprint: bytes) -> Statement:
+    """The device with this key, or a neighbour of where it would be: a key that is nobody's reads
+    a row too, and so takes as long."""
+    return Statement(
+        f"SELECT {DEVICE} FROM device WHERE key_thumbprint = COALESCE("
+        "(SELECT MIN(key_thumbprint) FROM device WHERE key_thumbprint >= ?),"
+        " (SELECT MIN(key_thumbprint) FROM device))",
+        (thumbprint,),
+    )
 
 
 def select_devices_of(user_id: str) -> Statement:
-    return Statement(f"SELECT {_DEVICE} FROM device WHERE user_id = ?", (user_id,))
+    return Statement(f"SELECT {DEVICE} FROM device WHERE user_id = ?", (user_id,))
 
 
 def device_of(row: Row) -> Device:
@@ -40,21 +59,24 @@ def device_of(row: Row) -> Device:
 
 def insert_device(device: Device) -> Statement:
     return Statement(
-        f"INSERT INTO device ({_DEVICE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            device.device_id,
-            device.user_id,
-            device.thumbprint,
-            device.status,
-            device.generation,
-            device.public_key,
-            device.wrapping_key,
-            device.wrapping_key_signature,
-            device.description.type,
-            device.description.platform,
-            device.description.name,
-            device.created_at,
-        ),
+        f"INSERT INTO device ({DEVICE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row_of(device)
+    )
+
+
+def row_of(device: Device) -> tuple[Value, ...]:
+    return (
+        device.device_id,
+        device.user_id,
+        device.thumbprint,
+        device.status,
+        device.generation,
+        device.public_key,
+        device.wrapping_key,
+        device.wrapping_key_signature,
+        device.description.type,
+        device.description.platform,
+        device.description.name,
+        device.created_at,
     )
 
 
@@ -81,9 +103,17 @@ def revoke_device(device_id: str, now: int) -> Statement:
     )
 
 
+def device_lives(device_id: str) -> Statement:
+    """A guard: the master database holds the device for live."""
+    return guard(
+        "EXISTS (SELECT 1 FROM device WHERE device_id = ? AND status = 'active')", (device_id,)
+    )
+
+
 def insert_account(user_id: str, now: int) -> Statement:
     return Statement(
-        "INSERT INTO account (user_id, state, created_at) VALUES (?, 'creating', ?)", (user_id, now)
+        "INSERT INTO account (user_id, state, created_at, look_at) VALUES (?, 'creating', ?, ?)",
+        (user_id, now, now + UNUSED_SECONDS),
     )
 
 
@@ -91,8 +121,12 @@ def select_account_state(user_id: str) -> Statement:
     return Statement("SELECT state FROM account WHERE user_id = ?", (user_id,))
 
 
-def activate_account(user_id: str) -> Statement:
-    return Statement("UPDATE account SET state = 'active' WHERE user_id = ?", (user_id,))
+def activate_account(user_id: str) -> tuple[Statement, ...]:
+    """Fails as a guard if there is no such account any more."""
+    return (
+        guard("EXISTS (SELECT 1 FROM account WHERE user_id = ?)", (user_id,)),
+        Statement("UPDATE account SET state = 'active' WHERE user_id = ?", (user_id,)),
+    )
 
 
 def select_spent(digest: bytes) -> Statement:
@@ -128,15 +162,15 @@ _INFO = """device_id, key_thumbprint, status, generation, public_key, wrapping_k
 
 
 def copy_device(device: Device, seen_day: int) -> Statement:
-    """Bring the working copy up to the master's row; never back from a later generation."""
+    """Bring the working copy up to the master's row; never back from a later generation, and never
+    back from being revoked."""
     return Statement(
         f"INSERT INTO device_info ({_INFO}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (device_id) DO UPDATE SET status = excluded.status,"
-        " generation = excluded.generation, wrapping_key = excluded.wrapping_key,"
+        f" ON CONFLICT (device_id) DO UPDATE SET {JOINED}, wrapping_key = excluded.wrapping_key,"
         " wrapping_key_signature = excluded.wrapping_key_signature,"
         " device_type = excluded.device_type, platform = excluded.platform,"
         " device_name = excluded.device_name"
-        " WHERE excluded.generation > generation OR excluded.generation = generation AND"
+        f" WHERE {ADDS} OR excluded.generation = generation AND"
         " (device_type, platform, device_name, wrapping_key) IS NOT (excluded.device_type,"
         " excluded.platform, excluded.device_name, excluded.wrapping_key)",
         (
@@ -160,6 +194,15 @@ def end_sessions_of_revoked() -> Statement:
     return Statement(
         "UPDATE token_family SET status = 'ended' WHERE status = 'active' AND device_id IN"
         " (SELECT device_id FROM device_info WHERE status = 'revoked')"
+    )
+
+
+def select_last_seen(other_than: bytes) -> Statement:
+    """The last day on which a live device with another key than this thumbprint's was seen."""
+    return Statement(
+        "SELECT MAX(last_seen_day) FROM device_info"
+        " WHERE status = 'active' AND key_thumbprint <> ?",
+        (other_than,),
     )
 
 

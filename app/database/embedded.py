@@ -41,6 +41,7 @@ SIDE_FILES = ("-wal", "-shm", "-journal")
 
 Result = TypeVar("Result")
 OnOpen = Callable[[str], Awaitable[Sequence[Statement]]]
+AfterOpen = Callable[[str, Database], Awaitable[None]]
 Run = Callable[[Callable[[apsw.Connection], Any]], Awaitable[Any]]
 
 
@@ -163,12 +164,21 @@ class EmbeddedDatabases:
     """The folder: its lock, its threads, and at most `max_open` user databases held open, the
     least recently used closed first.
 
-    `on_open` names what to bring up to date in a user's database before anything else sees it.
+    `on_open` names what to bring up to date in a user's database before anything else sees it, and
+    `after_open` sees it then, still before anything else. If one of them fails, it does not open.
     """
 
-    def __init__(self, folder: Path, *, max_open: int, on_open: OnOpen) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_open: int,
+        on_open: OnOpen,
+        after_open: AfterOpen | None = None,
+    ) -> None:
         self._folder = folder
         self._on_open = on_open
+        self._after_open = after_open
         self._open = OpenFiles(max_open, self._file, self._start)
         self._suspended: set[str] = set()
 
@@ -231,6 +241,11 @@ class EmbeddedDatabases:
         """Close (and so checkpoint and truncate) what was not used for that long; how many."""
         return await self._open.close_idle(seconds)
 
+    async def forget_erased(self) -> None:
+        """No file of the master database holds what was deleted from it. Raises Busy while another
+        process, as a backup, reads it."""
+        await self._master.run(sqlite.rewrite)
+
     @property
     def open_count(self) -> int:
         """User databases held open now."""
@@ -247,6 +262,13 @@ class EmbeddedDatabases:
     async def _start(self, user_id: str, file: EmbeddedFile) -> None:
         self._refuse_suspended(user_id)
         await file.start(await self._on_open(user_id))
+        if self._after_open is None:
+            return
+        try:
+            await self._after_open(user_id, EmbeddedDatabase(file.run))
+        except BaseException:
+            await file.close()
+            raise
 
     def _refuse_suspended(self, user_id: str) -> None:
         if user_id in self._suspended:
@@ -310,7 +332,11 @@ def _destroy(path: Path) -> None:
 
 def _unlink(path: Path) -> None:
     for side in ("", *SIDE_FILES):
-        Path(f"{path}{side}").unlink(missing_ok=True)
+        _unlink_one(Path(f"{path}{side}"))
+
+
+def _unlink_one(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

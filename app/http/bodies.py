@@ -13,6 +13,7 @@ from app.errors import Invalid, Malformed, TooLarge, WrongMediaType
 from app.http.formats import JSON, Format, sent_in
 from app.http.messagepack import Budget
 from app.http.validation import faults_of, names_in
+from app.work import current
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -25,6 +26,13 @@ MAX_PARTS = 16 * 1024
 """Of a body that holds no changes: far more than any has, and read in a millisecond."""
 INLINE_BYTES = 192 * 1024
 """Up to here a body is parsed where it is (well under a millisecond); above, on a thread."""
+
+
+class BodyTooLarge(TooLarge):
+    """The body is larger than this path takes; `limit` is in bytes."""
+
+    code = "body_too_large"
+    title = "The body is larger than this path takes."
 
 
 def _few_parts(_: Settings) -> Budget:
@@ -40,6 +48,8 @@ class JsonBody(Generic[Model]):
     how much a MessagePack body may hold. Raises WrongMediaType, TooLarge, what `check` or the
     budget raises, Malformed or Invalid, in that order.
     """
+
+    refuses = (WrongMediaType, BodyTooLarge, Malformed, Invalid)
 
     def __init__(
         self,
@@ -101,6 +111,17 @@ def _checked_format(request: Request) -> Format:
 async def read_capped(request: Request, max_bytes: int) -> bytes:
     """The whole body. Raises TooLarge when more than `max_bytes` are announced or arrive; nothing
     beyond them is kept."""
+    work = current()
+    if work is None:
+        return await _read_capped(request, max_bytes, _not_counted)
+    work.begin_reading()
+    try:
+        return await _read_capped(request, max_bytes, work.read)
+    finally:
+        work.end_reading()
+
+
+async def _read_capped(request: Request, max_bytes: int, count: Callable[[int], None]) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > max_bytes:
         if int(announced[:20]) <= max_bytes * LINGER_TIMES and "expect" not in request.headers:
@@ -111,6 +132,7 @@ async def read_capped(request: Request, max_bytes: int) -> bytes:
     stream = request.stream()
     async for chunk in stream:
         size += len(chunk)
+        count(len(chunk))
         if size > max_bytes:
             await _discard(stream, max_bytes * LINGER_TIMES - size)
             raise _too_large(max_bytes)
@@ -118,6 +140,10 @@ async def read_capped(request: Request, max_bytes: int) -> bytes:
     if announced.isdecimal() and size != int(announced[:20]):
         raise Malformed("The body is shorter than announced.")
     return b"".join(chunks)
+
+
+def _not_counted(_size: int) -> None:
+    """For a body that belongs to no request of the server."""
 
 
 async def _discard(stream: AsyncIterator[bytes], most_bytes: int) -> None:
@@ -133,10 +159,3 @@ async def _discard(stream: AsyncIterator[bytes], most_bytes: int) -> None:
 
 def _too_large(max_bytes: int) -> TooLarge:
     return BodyTooLarge(limit=max_bytes, headers={"Connection": "close"})
-
-
-class BodyTooLarge(TooLarge):
-    """The body is larger than this path takes; `limit` is in bytes."""
-
-    code = "body_too_large"
-    title = "The body is larger than this path takes."

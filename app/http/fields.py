@@ -113,8 +113,9 @@ def _digits(value: Any) -> Any:
     return value
 
 
-QueryInt = Annotated[int, BeforeValidator(_digits)]
-"""A whole number in a query: digits and nothing else."""
+DIGITS = BeforeValidator(_digits)
+"""A whole number in a query is digits and nothing else. Stands behind the number's bounds, which
+else are not in the document."""
 Base64 = Annotated[
     bytes,
     PlainValidator(_base64_field),

@@ -1,29 +1,49 @@
-"""Around every request: an id, the fixed headers, the log line, and no exception gets out."""
+"""Around every request: an id, the fixed headers, a deadline, the log line, and no exception gets
+out."""
 
+import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import events
+from app.errors import (
+    EcholiaError,
+    InternalError,
+    Malformed,
+    Overloaded,
+    RequestTimeout,
+    TookTooLong,
+)
+from app.http.fixed import CACHE, MAX_HEAD_FIELDS, NOSNIFF, Header
+from app.work import AtWork, Phase, Work
 
 UNROUTED = "(none)"
+MAX_AT_WORK = 1000
+"""Requests at work at a time. Those that read a body or wait for news are not counted."""
+RETRY_OVERLOADED_SECONDS = 2
 
 
 class Skin:
-    """The outermost layer. `nonce` gives the proof nonce for answers that carry one;
-    `failure` renders a fault of ours."""
+    """The outermost layer. `nonce` gives the proof nonce for answers that carry one, `failure` an
+    answer for what went wrong outside the routes, `fixed` the headers of an answer to a path."""
 
     def __init__(
-        self, app: ASGIApp, *, nonce: Callable[[], str], failure: Callable[[], Response]
+        self,
+        app: ASGIApp,
+        *,
+        nonce: Callable[[], str],
+        failure: Callable[[EcholiaError], ASGIApp],
+        fixed: Callable[[str], Sequence[Header]],
     ) -> None:
         self._app = app
         self._nonce = nonce
         self._failure = failure
+        self._fixed = fixed
+        self._at_work = AtWork()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -32,7 +52,12 @@ class Skin:
         method = scope["method"]
         if method == "HEAD":  # RFC 9110 section 9.3.2: as GET, without the content
             scope = {**scope, "method": "GET"}
-        exchange = _Exchange(scope, send, self._nonce, method)
+        exchange = _Exchange(scope, send, self._nonce, self._failure, self._fixed, method)
+        if refused := self._refusal(scope):
+            await self._failure(refused)(scope, receive, exchange.send)
+            exchange.finished()
+            return
+        work = exchange.work = self._at_work.begin(exchange.late)
         try:
             await self._app(scope, receive, exchange.send)
         except ClientDisconnect:
@@ -40,7 +65,15 @@ class Skin:
         except Exception as error:
             await self._answer_fault(scope, receive, exchange, error)
         finally:
+            work.end()
             exchange.finished()
+
+    def _refusal(self, scope: Scope) -> EcholiaError | None:
+        if len(scope["headers"]) > MAX_HEAD_FIELDS:
+            return Malformed("The head has too many fields.")
+        if self._at_work.count >= MAX_AT_WORK:
+            return Overloaded(retry_after=RETRY_OVERLOADED_SECONDS)
+        return None
 
     async def _answer_fault(
         self, scope: Scope, receive: Receive, exchange: "_Exchange", error: Exception
@@ -52,19 +85,32 @@ class Skin:
             where=events.frames(error.__traceback__),
         )
         if exchange.status is None:
-            await self._failure()(scope, receive, exchange.send)
+            fault = InternalError(headers={"Retry-After": "1"})
+            await self._failure(fault)(scope, receive, exchange.send)
 
 
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, send: Send, nonce: Callable[[], str], method: str) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        send: Send,
+        nonce: Callable[[], str],
+        failure: Callable[[EcholiaError], ASGIApp],
+        fixed: Callable[[str], Sequence[Header]],
+        method: str,
+    ) -> None:
         self.request_id = secrets.token_hex(8)
         self.status: int | None = None
+        self.work: Work | None = None
         self._scope = scope
         self._send = send
         self._nonce = nonce
+        self._failure = failure
+        self._fixed = fixed
         self._method = method
+        self._late_answer: asyncio.Task[None] | None = None
         self._started = time.perf_counter()
         scope.setdefault("state", {})["request_id"] = self.request_id
 
@@ -74,19 +120,48 @@ class _Exchange:
         return getattr(self._scope.get("route"), "path", UNROUTED)
 
     async def send(self, message: Message) -> None:
+        """What the application answers; nothing of it, if that comes after its deadline."""
+        if self._late_answer is None:
+            await self._pass_on(message)
+
+    def late(self, phase: Phase) -> None:
+        """The deadline is over: it is answered here and now, and whatever is at work goes on."""
+        if self.status is not None:
+            return
+        events.request_late(request_id=self.request_id, route=self.route, phase=phase)
+        error: EcholiaError = (
+            RequestTimeout(headers={"Connection": "close"})
+            if phase == "reading"
+            else TookTooLong(retry_after=RETRY_OVERLOADED_SECONDS)
+        )
+        self._late_answer = asyncio.ensure_future(self._answer_late(error))
+
+    async def _answer_late(self, error: EcholiaError) -> None:
+        async def nothing() -> Message:
+            return {"type": "http.disconnect"}
+
+        await self._failure(error)(self._scope, nothing, self._pass_on)
+
+    async def _pass_on(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self._add_headers(MutableHeaders(scope=message))
+            if self.work is not None and self._late_answer is None:
+                self.work.end()
+            self._add_headers(message)
         elif self._method == "HEAD":
             message = {**message, "body": b""}
         await self._send(message)
 
-    def _add_headers(self, headers: MutableHeaders) -> None:
-        headers["X-Request-Id"] = self.request_id
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers.setdefault("Cache-Control", "no-store")
-        if self.status == 401 or self._scope["path"].startswith("/auth/"):
-            headers["DPoP-Nonce"] = self._nonce()
+    def _add_headers(self, message: Message) -> None:
+        path = self._scope["path"]
+        headers = [*message.get("headers", ()), *self._fixed(path)]
+        headers.append((b"x-request-id", self.request_id.encode()))
+        headers.append(NOSNIFF)
+        if not any(name == b"cache-control" for name, _ in headers):
+            headers.append(CACHE)
+        if self.status == 401 or path.startswith("/auth/"):
+            headers.append((b"dpop-nonce", self._nonce().encode()))
+        message["headers"] = headers
 
     def finished(self) -> None:
         events.request_handled(

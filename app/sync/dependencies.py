@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from app.errors import Invalid
-from app.http.fields import QueryInt
+from app.http.fields import DIGITS
 from app.http.formats import MESSAGEPACK, Format
 from app.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT, MAX_WAIT_SECONDS
 from app.sync.cursor import MAX_LENGTH
@@ -35,8 +35,8 @@ class PullIn(BaseModel):
 
     cursor: str | None = None
     collections: str | None = None
-    limit: Annotated[QueryInt, Field(ge=1, le=MAX_PULL_LIMIT)] = DEFAULT_PULL_LIMIT
-    wait: Annotated[QueryInt, Field(ge=0, le=MAX_WAIT_SECONDS)] = 0
+    limit: Annotated[int, Field(ge=1, le=MAX_PULL_LIMIT), DIGITS] = DEFAULT_PULL_LIMIT
+    wait: Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS), DIGITS] = 0
 
     def request(self, rendering: Rendering = JSON) -> PullRequest:
         """What to pull. Raises CursorInvalid or Invalid."""

@@ -20,6 +20,7 @@ from app.http.fields import BASE64_SCHEMA, In, NotBytes, Out, Uuid
 from app.http.messagepack import Budget
 from app.limits import MAX_CLOCK_ENTRIES
 from app.sync.errors import CursorInvalid, TooManyChanges
+from app.sync.plan import Rejection, Verdict
 from app.sync.versions import Change, Collection
 
 MAX_EPOCH = 2**32 - 1
@@ -133,6 +134,49 @@ class PushIn(In):
     def is_reset(self) -> bool:
         """Whether `reset_from` was sent at all; null has a meaning of its own."""
         return "reset_from" in self.model_fields_set
+
+
+class VersionOut(Out):
+    """One version. This and what it is part of are put together by hand (`render.py`): here stands
+    what comes of it."""
+
+    device_id: str
+    vector_clock: dict[str, int]
+    key_epoch: int
+    is_deleted: bool
+    received_at: int
+    encrypted_data: Annotated[str, WithJsonSchema(BASE64_SCHEMA)]
+    entry_id: Annotated[str | None, Field(description="Tags only.")] = None
+
+
+class ResultOut(Out):
+    """What became of one change. `versions` comes with `stale` and `conflict`; null says that
+    they did not fit into the answer."""
+
+    collection: Collection
+    id: str
+    verdict: Verdict
+    code: Rejection | None = None
+    versions: list[VersionOut] | None = None
+
+
+class PushOut(Out):
+    results: list[ResultOut]
+    cursor: str
+    server_time: int
+
+
+class ItemOut(Out):
+    collection: Collection
+    id: str
+    versions: list[VersionOut]
+
+
+class PullOut(Out):
+    changes: list[ItemOut]
+    cursor: str
+    has_more: bool
+    server_time: int
 
 
 class ItemsOut(Out):

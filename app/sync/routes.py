@@ -5,14 +5,28 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.auth.dependencies import UserDb
+from app.database.port import RowTooLarge
 from app.http.bodies import JsonBody
 from app.http.formats import Format, sent_in, wanted_by
+from app.http.refusals import refuses
 from app.http.routing import StrictRoute
 from app.limits import published_limits
 from app.sync.dependencies import PullIn, rendering_in, sync_of
+from app.sync.errors import (
+    AtomicAborted,
+    CursorInvalid,
+    ForeignAuthor,
+    MassDelete,
+    QuotaExceeded,
+    ResetNotNeeded,
+    ResetRequired,
+    TooManyChanges,
+)
 from app.sync.models import (
     ItemsOut,
+    PullOut,
     PushIn,
+    PushOut,
     StatusOut,
     StorageOut,
     changes_of,
@@ -26,7 +40,17 @@ router = APIRouter(prefix="/sync", route_class=StrictRoute, tags=["sync"])
 _PUSH = JsonBody(PushIn, "max_push_bytes", check=check_parts, budget=push_budget)
 
 
-@router.post("/push", response_class=Response)
+@router.post("/push", response_class=Response, responses={200: {"model": PushOut}})
+@refuses(
+    TooManyChanges,
+    QuotaExceeded,
+    RowTooLarge,
+    AtomicAborted,
+    MassDelete,
+    CursorInvalid,
+    ResetNotNeeded,
+    ForeignAuthor,
+)
 async def push(
     request: Request,
     db: UserDb,
@@ -44,7 +68,8 @@ async def push(
     return _answer(await sync_of(request).push(db, asked), wanted)
 
 
-@router.get("/pull", response_class=Response)
+@router.get("/pull", response_class=Response, responses={200: {"model": PullOut}})
+@refuses(CursorInvalid, ResetRequired)
 async def pull(request: Request, db: UserDb, query: Annotated[PullIn, Query()]) -> Response:
     wanted = wanted_by(request)
     sync, asked = sync_of(request), query.request(rendering_in(wanted))

@@ -242,7 +242,7 @@ async def test_development_takes_the_loopback_spellings_with_the_port_listened_o
 
 async def test_production_takes_its_public_origin_alone(tmp_path: Path, clock: SetClock) -> None:
     settings = settings_for(
-        tmp_path, public_origin="https://sync.example", environment="production"
+        tmp_path, public_origin="https://sync.example", environment="production", rate_limits="on"
     )
     async with served(settings, clock, url="http://localhost:8123") as http:
         for origin in LOOPBACK:

@@ -536,6 +536,11 @@ def test_a_normal_form_is_its_own_normal_form(url: str) -> None:
         assert "#" not in once
 
 
+@pytest.mark.parametrize("url", ["//0", "//a.example/x", "://a.example", "a.example/x", "/x", ""])
+def test_what_names_no_scheme_or_no_host_is_no_absolute_url(url: str) -> None:
+    assert normalised(url) is None
+
+
 def test_the_default_port_and_an_empty_path_are_no_difference() -> None:
     for url in ("https://a.example", "https://A.example:443/", "HTTPS://a.example:443"):
         assert normalised(url) == "https://a.example/"

@@ -11,14 +11,14 @@ from pydantic import BaseModel, Field
 
 from app import problems
 from app.http.direct import directly
-from app.http.fields import QueryInt
+from app.http.fields import DIGITS
 from app.http.routing import StrictRoute
 
 CANARY = "canary_c81e728d9d4c2f63"
 
 
 class Asked(BaseModel):
-    limit: Annotated[QueryInt, Field(ge=1, le=9)] = 5
+    limit: Annotated[int, Field(ge=1, le=9), DIGITS] = 5
     after: str | None = None
 
 
@@ -52,7 +52,7 @@ async def with_a_path(part: str) -> Response:
     return Response(part)
 
 
-async def with_a_scalar(limit: Annotated[QueryInt, Query()] = 1) -> Response:
+async def with_a_scalar(limit: Annotated[int, Query(), DIGITS] = 1) -> Response:
     return Response(str(limit))
 
 

@@ -1,5 +1,6 @@
 """Which form an answer has, by what the request brings and wants."""
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from app.main import create_app
 from tests.conftest import NewDevice
 from tests.kit.device import Device
 from tests.kit.identity import said
+from tests.kit.recovery import Phrase
 
 J, M = "application/json", "application/msgpack"
 
@@ -80,7 +82,7 @@ def test_no_accept_is_too_strange_for_an_answer(accept: list[str]) -> None:
 
 
 async def test_every_call_answers_in_the_form_it_is_asked_for(device: Device) -> None:
-    for path in ("/", "/health", "/auth/devices", "/sync/status", "/sync/pull"):
+    for path in ("/", "/health", "/account", "/auth/devices", "/sync/status", "/sync/pull"):
         told = await device.call("GET", path)
         packed = await device.call("GET", path, headers={"Accept": M})
         assert told.headers["content-type"] == J, path
@@ -120,6 +122,31 @@ async def test_a_status_of_its_own_survives_the_change_of_form(new_device: NewDe
     assert (first.status_code, again.status_code) == (201, 200)
     ids = [msgpack.unpackb(answer.content)["device_id"] for answer in (first, again)]
     assert ids[0] == ids[1]
+
+
+async def test_a_bundle_comes_as_the_bytes_that_were_put(
+    device: Device, new_device: NewDevice
+) -> None:
+    phrase, comer = Phrase(), new_device()
+    kept = {
+        "locator": phrase.locator,
+        "authenticator_hash": hashlib.sha256(phrase.authenticator).digest(),
+        "bundle": phrase.bundle,
+    }
+    token = device.session["access_token"]
+    proof = device.proof("PUT", "/auth/recovery", token)
+    headers = {"Content-Type": M, "Authorization": f"Bearer {token}", "DPoP": proof}
+    put = await device.http.put("/auth/recovery", content=msgpack.packb(kept), headers=headers)
+    assert (put.status_code, put.content) == (204, b"")
+    body = await phrase.attempt(comer)
+    answer = await comer.call("POST", "/auth/recover", body, token=None, headers={"Accept": M})
+    assert msgpack.unpackb(answer.content)["bundle"] == phrase.bundle
+
+
+async def test_an_export_is_lines_of_json_whatever_is_asked_for(device: Device) -> None:
+    answer = await device.call("POST", "/account/export", proof=True, headers={"Accept": M})
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert all(json.loads(line)["type"] for line in answer.content.splitlines())
 
 
 def models_below(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ from starlette.responses import StreamingResponse
 from app import events
 from app.config import Settings
 from app.main import create_app
-from tests.conftest import settings_for
+from tests.conftest import Running, settings_for
 from tests.kit.clock import SetClock
 from tests.kit.device import Device
 from tests.kit.identity import said
@@ -60,6 +61,11 @@ async def test_every_answer_carries_the_fixed_headers(device: Device) -> None:
         seen.add(headers["x-request-id"])
         assert headers["cache-control"] == "no-store"
         assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        policy = headers["content-security-policy"]
+        assert policy == "default-src 'none'; frame-ancestors 'none'"
+        assert "strict-transport-security" not in headers
         assert "server" not in headers
         renews = answer.status_code == 401 or answer.url.path.startswith("/auth/")
         assert ("dpop-nonce" in headers) == renews, answer.url.path
@@ -162,3 +168,22 @@ async def test_a_fault_after_the_answer_began_is_told_too(
     found = lines()
     assert [each["error"] for each in found if each["event"] == "request_failed"] == ["Faulty"]
     assert CANARY not in json.dumps(found)
+
+
+async def test_where_the_origin_is_https_browsers_are_told_to_keep_to_it(
+    running: Running, tmp_path: Path
+) -> None:
+    http = await running(settings_for(tmp_path, public_origin="https://sync.example"))
+    answer = await http.get("/nowhere")
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+
+
+async def test_the_pages_of_debug_may_load_what_they_are_made_of(
+    running: Running, tmp_path: Path
+) -> None:
+    http = await running(settings_for(tmp_path, debug=True))
+    for path in ("/docs", "/redoc"):
+        assert "cdn.jsdelivr.net" in (await http.get(path)).headers["content-security-policy"]
+    for path in ("/", "/openapi.json"):
+        policy = (await http.get(path)).headers["content-security-policy"]
+        assert policy == "default-src 'none'; frame-ancestors 'none'"

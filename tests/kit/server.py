@@ -41,7 +41,12 @@ class ServerProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "app", "--port", str(self.port)],
                 cwd=ROOT,
-                env={**_clean_environment(), "DATA_DIR": str(self.data), **self._environment},
+                env={
+                    **_clean_environment(),
+                    "DATA_DIR": str(self.data),
+                    "RATE_LIMITS": "off",
+                    **self._environment,
+                },
                 stdout=log,
                 stderr=log,
             )

@@ -213,9 +213,9 @@ def statement(
 
 def answer(purpose: str, key: str, origin: str, name: str) -> Entry:
     thumbprint = KEYS[key].thumbprint
-    other = {"register": "login", "login": "register"}[purpose]
+    other = {"register": "login", "login": "register", "delete_account": "login"}[purpose]
     message, unlike = (
-        lp(f"echolia/{each}/v1".encode(), origin.encode(), CHALLENGE, thumbprint)
+        lp(f"echolia/{each.replace('_', '-')}/v1".encode(), origin.encode(), CHALLENGE, thumbprint)
         for each in (purpose, other)
     )
     fields = {"origin": origin, "challenge": b64(CHALLENGE)}
@@ -270,6 +270,8 @@ def statements() -> list[Entry]:
         answer("register", "p256", ORIGIN, "register with P-256"),
         answer("login", "rsa", ORIGIN, "log in with RSA"),
         answer("login", "p256", "http://localhost:8000", "log in; the origin has a port"),
+        answer("delete_account", "rsa", ORIGIN, "delete the account, with RSA"),
+        answer("delete_account", "p256", ORIGIN, "delete the account, with P-256"),
         wrapping_key("rsa", P256, "an RSA key vouches for a P-256 wrapping key"),
         wrapping_key("p256", RSA, "a P-256 key vouches for an RSA wrapping key"),
         join("rsa", "join a pairing with RSA: the message is T itself, 32 bytes"),

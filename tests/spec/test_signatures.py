@@ -42,6 +42,8 @@ def message_of(case: Any) -> bytes:
             return answer(case, signed_bytes.register_message)
         case "login":
             return answer(case, signed_bytes.login_message)
+        case "delete_account":
+            return answer(case, signed_bytes.delete_account_message)
         case "wrapping_key":
             wrapping = key_of(case["wrapping_key"])
             return signed_bytes.wrapping_key_message(case["origin"], key.thumbprint, wrapping.der)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from echolia import AnswerInvalid, DeviceAuth, NotAuthenticated, Offline, Session
+from echolia import AnswerInvalid, DeviceAuth, NotAuthenticated, Offline, RateLimited, Session
 from echolia._calls import Call
 from echolia._canonical import b64, b64url, new_id, origin_of, sha256, unb64, unb64url
 from echolia._driver import Driver
@@ -199,7 +199,62 @@ def test_a_busy_server_is_given_the_time_it_asks_for(
     answers = [httpx.Response(503, headers={"Retry-After": "7"}), httpx.Response(200, json={})]
     driver = drive(lambda request: answers.pop(0), rsa_keys[0])
     driver.send(Call("GET", "/thing"))
-    assert waited == [7.0]
+    assert len(waited) == 1
+    assert 7.0 <= waited[0] <= 7.0 * 1.25
+
+
+def test_waits_grow_are_told_and_end(
+    rsa_keys: list[RsaKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("echolia._driver.time.sleep", lambda seconds: None)
+    told: list[tuple[float, str]] = []
+
+    def busy(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(429, json={"code": "rate_limited"}, headers={"Retry-After": "1"})
+
+    transport = httpx.MockTransport(busy)
+    driver = Driver(
+        rsa_keys[0],
+        ORIGIN,
+        transport,
+        session=old_session(),
+        on_wait=lambda seconds, why: told.append((seconds, why)),
+    )
+    with pytest.raises(RateLimited):
+        driver.send(Call("GET", "/thing"))
+    assert [why for _, why in told] == ["rate_limited"] * 4
+    assert all(
+        low <= seconds <= 1.25 * low for (seconds, _), low in zip(told, (1, 1, 2, 4), strict=True)
+    )
+
+
+def test_a_server_that_asks_for_an_hour_is_not_waited_for(
+    rsa_keys: list[RsaKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("echolia._driver.time.sleep", lambda seconds: pytest.fail("it waited"))
+    driver = drive(
+        lambda request: httpx.Response(429, headers={"Retry-After": "3600"}), rsa_keys[0]
+    )
+    with pytest.raises(RateLimited) as limited:
+        driver.send(Call("GET", "/thing"))
+    assert limited.value.retry_after == 3600
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_refresh_that_has_to_wait_is_no_reason_to_log_in(
+    rsa_keys: list[RsaKey], status: int
+) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if request.url.path == "/thing":
+            return httpx.Response(401, json={"code": "not_authenticated"})
+        return httpx.Response(status, headers={"Retry-After": "3600"})
+
+    with pytest.raises(RateLimited):
+        drive(answer, rsa_keys[0]).send(Call("GET", "/thing"))
+    assert asked == ["/thing", "/auth/refresh"]
 
 
 def test_a_dead_network_is_reported_as_that(rsa_keys: list[RsaKey]) -> None:
@@ -270,4 +325,4 @@ def test_keys_too_weak_or_of_another_kind_are_refused() -> None:
         with pytest.raises(ValueError, match=r"RSA|P-256"):
             PublicKey.from_pem(PublicKey(other).pem)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="3072"):
-        p256.wrap(b"secret", b"label")
+        PublicKey(weak).wrap(b"secret", b"label")

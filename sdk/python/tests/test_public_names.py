@@ -7,12 +7,15 @@ import inspect
 import echolia
 
 NAMES = """
-AlreadySetUp AmbiguousId AnswerInvalid CannotOpen Client Device DeviceAuth EcholiaError Entries
-EntitlementRequired Entry HeldBack Invite ItemContext ItemNotFound Join KeyringError LinkInvalid
-LocalStatus MassDelete Memories Memory MergePolicy NotAuthenticated NotSetUp Offline Options
+Account AccountImport AlreadySetUp AmbiguousId AnswerInvalid CannotOpen Client Device DeviceAuth
+EcholiaError EntitlementRequired Entries Entry ExportDamaged ExportSummary HeldBack Invite
+ItemContext ItemNotFound Join KeyringError KeysNeeded LinkInvalid LocalStatus MassDelete Memories
+Memory MergePolicy NotAuthenticated NotSetUp Offline Options OtherAccount Overview
 PairingCancelled PairingConflict PairingError PairingExpired PairingForged PayloadInvalid
-QuotaExceeded RateLimited Refused ServerError Session Sibling StoreError SyncReport Tag Tags
-VectorClock WrongCode WrongPassphrase __version__ keep_both open_envelope padded_length seal
+PhraseInvalid QuotaExceeded RateLimited RecoveryDelayed RecoveryError RecoveryForged
+RecoveryRefused RecoveryStatus Refused SecurityEvent ServerError Session Sibling StoreError
+SyncReport Tag Tags VectorClock WrongCode WrongPassphrase __version__ check_export erase_device
+keep_both new_phrase open_envelope padded_length seal
 """
 
 

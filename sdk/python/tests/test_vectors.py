@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
 from echolia import (
     CannotOpen,
+    ExportDamaged,
+    ExportSummary,
     ItemContext,
     LinkInvalid,
     PairingForged,
@@ -20,8 +23,10 @@ from echolia import (
     seal,
 )
 from echolia._canonical import b64url, id_bytes, sha256, unb64url
+from echolia._export import ExportCheck
 from echolia._keys import PublicKey, wrapping_statement
 from echolia._pairing import Invitation, Joiner, Transcript, check_commitment
+from echolia._registration import solve
 
 VECTORS = Path(__file__).parents[3] / "spec" / "vectors"
 
@@ -157,3 +162,30 @@ def test_a_thumbprint_is_that_of_rfc_7638() -> None:
     given = PAIRING["thumbprint"]
     n, e = (int.from_bytes(unb64url(given["jwk"][name]), "big") for name in "ne")
     assert b64url(PublicKey(RSAPublicNumbers(e, n).public_key()).thumbprint) == given["value"]
+
+
+@pytest.mark.parametrize("case", load("proof_of_work.json"), ids=lambda c: c["name"])
+def test_work_counts_as_the_vector_says_and_ours_counts(case: dict[str, Any]) -> None:
+    challenge, difficulty = bytes.fromhex(case["challenge"]), case["difficulty"]
+
+    def is_done(solution: bytes) -> bool:
+        digest = hashlib.sha256(challenge + solution).digest()
+        return bool(int.from_bytes(digest, "big") >> (256 - difficulty) == 0)
+
+    assert is_done(bytes.fromhex(case["solution"])) is case["valid"]
+    assert is_done(solve(challenge, difficulty))
+
+
+@pytest.mark.parametrize("case", load("export.json")["cases"], ids=lambda c: c["name"])
+def test_an_export_is_taken_whole_or_refused(case: Any) -> None:
+    if case["valid"]:
+        assert _checked(case["text"]).counts["account"] == 1
+        return
+    with pytest.raises(ExportDamaged):
+        _checked(case["text"])
+
+
+def _checked(text: str) -> ExportSummary:
+    check = ExportCheck()
+    check.feed(text.encode())
+    return check.finish()

@@ -9,9 +9,10 @@ with Client.create("~/.echolia", server="https://journal.example", passphrase=".
 
 from typing import TYPE_CHECKING, Any
 
+from ._account import Account, erase_device
 from ._client import Client, Invite, Join, LocalStatus
 from ._clocks import VectorClock
-from ._devices import Device
+from ._devices import Device, Overview, RecoveryStatus, SecurityEvent
 from ._errors import (
     AlreadySetUp,
     AmbiguousId,
@@ -19,30 +20,41 @@ from ._errors import (
     CannotOpen,
     EcholiaError,
     EntitlementRequired,
+    ExportDamaged,
     ItemNotFound,
     KeyringError,
+    KeysNeeded,
     LinkInvalid,
     MassDelete,
     NotAuthenticated,
     NotSetUp,
     Offline,
+    OtherAccount,
     PairingCancelled,
     PairingConflict,
     PairingError,
     PairingExpired,
     PairingForged,
     PayloadInvalid,
+    PhraseInvalid,
     QuotaExceeded,
     RateLimited,
+    RecoveryDelayed,
+    RecoveryError,
+    RecoveryForged,
+    RecoveryRefused,
     Refused,
     ServerError,
     StoreError,
     WrongCode,
     WrongPassphrase,
 )
+from ._export import ExportSummary, check_export
 from ._home import Options
+from ._import import AccountImport
 from ._journal import Entries, Entry, Memories, Memory, Tag, Tags
 from ._merge import MergePolicy, Sibling, keep_both
+from ._phrase import new_phrase
 from ._report import HeldBack, SyncReport
 from ._sealing import ItemContext, open_envelope, padded_length, seal
 from ._session import Session
@@ -52,6 +64,8 @@ if TYPE_CHECKING:
     from ._auth import DeviceAuth
 
 __all__ = [
+    "Account",
+    "AccountImport",
     "AlreadySetUp",
     "AmbiguousId",
     "AnswerInvalid",
@@ -63,12 +77,15 @@ __all__ = [
     "EntitlementRequired",
     "Entries",
     "Entry",
+    "ExportDamaged",
+    "ExportSummary",
     "HeldBack",
     "Invite",
     "ItemContext",
     "ItemNotFound",
     "Join",
     "KeyringError",
+    "KeysNeeded",
     "LinkInvalid",
     "LocalStatus",
     "MassDelete",
@@ -79,15 +96,24 @@ __all__ = [
     "NotSetUp",
     "Offline",
     "Options",
+    "OtherAccount",
+    "Overview",
     "PairingCancelled",
     "PairingConflict",
     "PairingError",
     "PairingExpired",
     "PairingForged",
     "PayloadInvalid",
+    "PhraseInvalid",
     "QuotaExceeded",
     "RateLimited",
+    "RecoveryDelayed",
+    "RecoveryError",
+    "RecoveryForged",
+    "RecoveryRefused",
+    "RecoveryStatus",
     "Refused",
+    "SecurityEvent",
     "ServerError",
     "Session",
     "Sibling",
@@ -99,7 +125,10 @@ __all__ = [
     "WrongCode",
     "WrongPassphrase",
     "__version__",
+    "check_export",
+    "erase_device",
     "keep_both",
+    "new_phrase",
     "open_envelope",
     "padded_length",
     "seal",

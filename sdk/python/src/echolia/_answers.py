@@ -26,6 +26,7 @@ _BY_CODE: Mapping[str, type[Refused]] = {
     "mass_delete": MassDelete,
     "quota_exceeded": QuotaExceeded,
 }
+_YEAR_SECONDS = 365.0 * 86400
 _PROBLEM_FIELDS = frozenset({"type", "title", "status", "detail", "code"})
 
 
@@ -121,8 +122,8 @@ def refusal(response: httpx.Response) -> Refused:
 
 
 def retry_after(response: httpx.Response) -> float:
-    """Seconds of a `Retry-After` header; 1 when it is absent or a date."""
+    """Seconds of a `Retry-After` header, a year at most; 1 when it is absent or a date."""
     try:
-        return max(0.0, float(response.headers.get("Retry-After", "1")))
+        return max(0.0, min(_YEAR_SECONDS, float(response.headers.get("Retry-After", "1"))))
     except ValueError:
         return 1.0

@@ -6,13 +6,14 @@ text serves both kinds of client.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 
 import httpx
 
 from ._answers import problem_code, read_answer, refusal
+from ._bounds import UNBOUNDED
 from ._canonical import b64, b64url
-from ._errors import AnswerInvalid
+from ._errors import OtherAccount
 from ._keys import Signer
 from ._proofs import make_proof
 from ._session import Session, signed_statement
@@ -34,12 +35,38 @@ class NonceJar:
 class KeyProof(httpx.Auth):
     """A proof by the key alone: for a device that has no account yet (pairing)."""
 
-    requires_response_body = True
-
     def __init__(self, signer: Signer, origin: str, nonces: NonceJar) -> None:
         self._signer = signer
         self._origin = origin
         self._nonces = nonces
+
+    def sync_auth_flow(self, request: httpx.Request) -> Flow:
+        """As the base class does with `requires_response_body`, but for an answer that its caller
+        wants to read part by part."""
+        flow = self.auth_flow(request)
+        try:
+            request = next(flow)
+            while True:
+                response = yield request
+                if not _is_streamed(response):
+                    response.read()
+                request = flow.send(response)
+        except StopIteration:
+            return
+
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        flow = self.auth_flow(request)
+        try:
+            request = next(flow)
+            while True:
+                response = yield request
+                if not _is_streamed(response):
+                    await response.aread()
+                request = flow.send(response)
+        except StopIteration:
+            return
 
     def auth_flow(self, request: httpx.Request) -> Flow:
         for _ in range(_MAX_TRIES):
@@ -115,6 +142,8 @@ class DeviceAuth(KeyProof):
             self._nonces.learn(response)
             if response.is_success:
                 return self._adopted(response)
+            if response.status_code in (429, 503):
+                raise refusal(response)  # the key's turn would only be more of the same
             # A duplicate of an older refresh says nothing about this one: prove anew.
             if problem_code_of_401(response) not in ("use_dpop_nonce", "stale_request"):
                 return None
@@ -141,12 +170,16 @@ class DeviceAuth(KeyProof):
         session = Session.read(read_answer(response))
         known = self._session
         if known and (known.user_id, known.device_id) != (session.user_id, session.device_id):
-            raise AnswerInvalid("the server answers for another account")
+            raise OtherAccount("the server answers for another account")
         self.adopt(session)
         return session
 
     def _post(self, path: str, body: dict[str, str]) -> httpx.Request:
         return httpx.Request("POST", self._origin + path, json=body)
+
+
+def _is_streamed(response: httpx.Response) -> bool:
+    return response.is_success and UNBOUNDED in response.request.extensions
 
 
 def problem_code_of_401(response: httpx.Response) -> str | None:

@@ -13,6 +13,8 @@ from ._errors import AnswerInvalid, Offline
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 # A page over a very slow line; each read has a shorter limit of its own.
 MAX_ANSWER_SECONDS = 300.0
+UNBOUNDED = "echolia.unbounded"
+"""In a request's extensions: its answer is read part by part, however long it is."""
 
 
 class _Bounded(httpx.SyncByteStream):
@@ -37,5 +39,7 @@ def bound(response: httpx.Response) -> None:
     """A response hook: AnswerInvalid or Offline while reading what is beyond the bounds."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise AnswerInvalid("the server's answer is packed, which was not asked for")
+    if UNBOUNDED in response.request.extensions:
+        return  # whoever reads it keeps none of it and has bounds of its own
     if isinstance(response.stream, httpx.SyncByteStream):
         response.stream = _Bounded(response.stream)

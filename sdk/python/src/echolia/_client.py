@@ -7,18 +7,40 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from . import _renewal
+from ._account import STORE, AccountCalls
 from ._canonical import b64, lp, unb64
-from ._devices import Device, list_devices, revoke_device
-from ._errors import AlreadySetUp, AnswerInvalid, CannotOpen, NotSetUp, Offline
-from ._home import DEFAULTS, Options, begin, connect, keyring_path, registered, settled
+from ._errors import (
+    AlreadySetUp,
+    AnswerInvalid,
+    CannotOpen,
+    NotAuthenticated,
+    NotSetUp,
+    Offline,
+    OtherAccount,
+)
+from ._home import (
+    DEFAULTS,
+    Options,
+    begin,
+    connect,
+    keyring_path,
+    recovered,
+    registered,
+    settled,
+)
 from ._journal import Entries, Memories, Tags
 from ._keyring import Keyring, KeyringFile
+from ._keys import KeyKind
 from ._names import checked_name, suggest_name
 from ._pairing import Invitation
 from ._pairing_flow import Inviter, Joining
+from ._phrase import entropy_of
 from ._push import Progress
+from ._recovery import RecoveryKeys
 from ._registration import register
 from ._report import SyncReport
+from ._safety import SafetyCalls
 from ._sealing import open_bytes, seal_bytes
 from ._session import Session
 from ._store import Store
@@ -31,7 +53,6 @@ if TYPE_CHECKING:
 
 DEFAULT_SERVER = "http://localhost:8000"
 PAIRING_SECONDS = 300.0
-_STORE = "store.db"
 _NAMED = "named"
 _SESSION_AAD = lp(b"echolia/local/v1", b"session")
 
@@ -51,7 +72,7 @@ class LocalStatus:
     synced_at: int | None
 
 
-class Client:
+class Client(AccountCalls, SafetyCalls):
     """A device that belongs to an account. Use as a context manager, from one thread."""
 
     entries: Entries
@@ -60,11 +81,14 @@ class Client:
 
     def __init__(self, file: KeyringFile, keyring: Keyring, options: Options) -> None:
         self._file = file
-        self._keyring = keyring
         self._options = options
-        self._store = Store(file.path.parent / _STORE)
-        self.vault = Vault(self._store, keyring, options.merge_policy)
-        self._engine = SyncEngine(self.vault, merge_wait_seconds=options.merge_wait_seconds)
+        self._store = Store(file.path.parent / STORE)
+        self._use(_renewal.settled(file, keyring, self._store))
+
+    def _use(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        self.vault = Vault(self._store, keyring, self._options.merge_policy)
+        self._engine = SyncEngine(self.vault, merge_wait_seconds=self._options.merge_wait_seconds)
         self.entries = Entries(self.vault)
         self.memories = Memories(self.vault)
         self.tags = Tags(self.vault)
@@ -79,18 +103,17 @@ class Client:
         server: str = DEFAULT_SERVER,
         passphrase: str = "",
         device_name: str | None = None,
+        key: KeyKind = "rsa",
         options: Options = DEFAULTS,
     ) -> Client:
         """A new account with this device as its first; AlreadySetUp if `home` has one.
 
-        Interrupted at any point, calling it again goes on with the same keys.
+        `key` chooses the kind of a new device's keys. Interrupted at any point, calling it again
+        goes on with the same keys.
         """
         name = checked_name(device_name) if device_name else suggest_name()
-        file, keyring = begin(home, server, passphrase, name)
-        if keyring.joining is not None:
-            raise AlreadySetUp(
-                "this folder is in the middle of a pairing: finish that, or choose another folder"
-            )
+        file, keyring = begin(home, server, passphrase, name, key)
+        _check_not_joining(keyring)
         # No server is known to have answered yet, so the one named now is the one that counts.
         wanted = replace(
             keyring,
@@ -103,6 +126,30 @@ class Client:
             keyring = wanted
         if keyring.user_id is None:
             keyring = registered(file, keyring, options)
+        return cls(file, keyring, options)._with_published_name()
+
+    @classmethod
+    def recover(
+        cls,
+        home: str | os.PathLike[str],
+        phrase: str,
+        *,
+        server: str = DEFAULT_SERVER,
+        passphrase: str = "",
+        device_name: str | None = None,
+        key: KeyKind = "rsa",
+        options: Options = DEFAULTS,
+    ) -> Client:
+        """A new device of the account whose recovery phrase this is; its journal is still empty.
+
+        PhraseInvalid, RecoveryRefused, or RecoveryDelayed: then call it again, with the same
+        folder, when the wait is over. Interrupted, call it again as well.
+        """
+        keys = RecoveryKeys.of(entropy_of(phrase))
+        name = checked_name(device_name) if device_name else suggest_name()
+        file, keyring = begin(home, server, passphrase, name, key)
+        _check_not_joining(keyring)
+        keyring = recovered(file, replace(keyring, server=server), keys, options)
         return cls(file, keyring, options)._with_published_name()
 
     @classmethod
@@ -132,20 +179,33 @@ class Client:
     ) -> SyncReport:
         """Send what waits, fetch what is new. ServerError leaves nothing lost on either side.
 
-        `confirm_deletes` allows up to that many deletions where the server asks first.
+        `confirm_deletes` allows up to that many deletions where the server asks first. An account
+        that the server deleted before anything was stored in it is replaced by a new one.
         """
+        was_shared = self._store.was_ever_shared()
+        try:
+            return self._sync(confirm_deletes, progress)
+        except (NotAuthenticated, OtherAccount) as refusal:
+            if was_shared or not _renewal.is_of_another_account(refusal):
+                raise
+        self._store.unsend()
+        self._begin_anew()
+        return self._sync(confirm_deletes, progress)
+
+    def _sync(self, confirm_deletes: int | None, progress: Progress) -> SyncReport:
         if self._store.meta(_NAMED) is None:
             self._publish_name()
-        return self._driver.run(
+        report = self._driver.run(
             self._engine.sync(confirm_deletes=confirm_deletes, progress=progress)
         )
+        self.renew_bundle()
+        return report
 
-    def devices(self) -> list[Device]:
-        return self._driver.run(list_devices(self.vault))
-
-    def revoke(self, device_id: str) -> None:
-        """The device is locked out from now on. What it has already read it keeps."""
-        self._driver.run(revoke_device(device_id))
+    def _begin_anew(self) -> None:
+        session = self._driver.run(register(self._keyring, on_work=self._options.on_wait))
+        moved = _renewal.move(self._store, self._keyring, session, self._options.merge_policy)
+        self.__dict__.pop("_driver").close()
+        self._use(_renewal.settled(self._file, moved, self._store))
 
     def invite(self) -> Invite:
         """Begin a pairing from this, the existing device."""
@@ -187,7 +247,7 @@ class Client:
 
     def _save_session(self, session: Session) -> None:
         if (session.user_id, session.device_id) != (self.vault.user_id, self.vault.device_id):
-            raise AnswerInvalid("the server answers for another account")
+            raise OtherAccount("the server answers for another account")
         sealed = seal_bytes(self._keyring.store_key, 0, _SESSION_AAD, session.to_bytes())
         self._store.set_meta("session", sealed)
 
@@ -207,7 +267,9 @@ class Client:
 
     def _publish_name(self) -> None:
         name = self.vault.seal_name(self._keyring.device_name)
-        self._driver.adopt(self._driver.run(register(self._keyring, name)))
+        self._driver.adopt(
+            self._driver.run(register(self._keyring, name, on_work=self._options.on_wait))
+        )
         self._store.set_meta(_NAMED, b"yes")
 
     # -- its own end
@@ -254,12 +316,13 @@ class Join:
         *,
         passphrase: str = "",
         device_name: str | None = None,
+        key: KeyKind = "rsa",
         options: Options = DEFAULTS,
     ) -> None:
         invitation = Invitation.parse(link)
         name = checked_name(device_name) if device_name else suggest_name()
         self._options = options
-        self._file, keyring = begin(home, invitation.origin, passphrase, name)
+        self._file, keyring = begin(home, invitation.origin, passphrase, name, key)
         if keyring.user_id is not None:
             raise AlreadySetUp("this folder already belongs to an account")
         if keyring.joining is None or keyring.joining["link"] != link.strip():
@@ -296,3 +359,10 @@ class Join:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _check_not_joining(keyring: Keyring) -> None:
+    if keyring.joining is not None:
+        raise AlreadySetUp(
+            "this folder is in the middle of a pairing: finish that, or choose another folder"
+        )

@@ -1,4 +1,4 @@
-"""The account's devices, their names opened."""
+"""The account's devices, their names opened, and what happened to them lately."""
 
 from __future__ import annotations
 
@@ -25,9 +25,47 @@ class Device:
     key_thumbprint: str
 
 
-def list_devices(vault: Vault) -> Exchange[list[Device]]:
+@dataclass(frozen=True, slots=True)
+class SecurityEvent:
+    """Something that happened to the account, as the server tells it. `at` in Unix seconds;
+    `device_id` is whose deed it was, None if it was no device's yet."""
+
+    kind: str
+    at: int
+    device_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryStatus:
+    """The account's recovery phrase: when, by which device it was made, how long others may object.
+    `available_at` is set while somebody waits to come in by it."""
+
+    created_at: int
+    device_id: str
+    delay_seconds: int
+    available_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All that the server says about who is in the account; events oldest first."""
+
+    devices: list[Device]
+    events: list[SecurityEvent]
+    recovery: RecoveryStatus | None
+
+
+def overview(vault: Vault) -> Exchange[Overview]:
     answer = yield Call("GET", "/auth/devices")
-    return [_read(vault, one) for one in answer.objects("devices")]
+    return Overview(
+        devices=[_read(vault, one) for one in answer.objects("devices")],
+        events=(
+            [_event(one) for one in answer.objects("security_events")]
+            if answer.has("security_events")
+            else []
+        ),
+        recovery=_recovery(answer.object("recovery")) if answer.has("recovery") else None,
+    )
 
 
 def revoke_device(device_id: str) -> Exchange[None]:
@@ -50,6 +88,20 @@ def _read(vault: Vault, answer: Answer) -> Device:
         created_at=answer.number("created_at"),
         last_seen_day=answer.number("last_seen_day") if answer.has("last_seen_day") else None,
         key_thumbprint=answer.text("key_thumbprint"),
+    )
+
+
+def _event(answer: Answer) -> SecurityEvent:
+    device_id = answer.id("device_id") if answer.has("device_id") else None
+    return SecurityEvent(answer.text("kind"), answer.number("at"), device_id)
+
+
+def _recovery(answer: Answer) -> RecoveryStatus:
+    return RecoveryStatus(
+        created_at=answer.number("created_at"),
+        device_id=answer.id("device_id"),
+        delay_seconds=answer.number("delay_seconds"),
+        available_at=answer.number("available_at") if answer.has("available_at") else None,
     )
 
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import httpx
 
 from ._answers import Answer, read_answer, refusal
 from ._auth import DeviceAuth, KeyProof, NonceJar
-from ._bounds import bound
+from ._bounds import UNBOUNDED, bound
 from ._calls import Call, Exchange, Proof, T
 from ._errors import Offline, RateLimited, Refused
 from ._formats import JSON, MESSAGEPACK, write
 from ._keys import Signer
+from ._patience import OnWait, is_worth_waiting, pause, unnoticed
 from ._session import Session
 
 _TRIES = 3
-_MAX_PATIENCE_SECONDS = 20.0
 # A held request may last 25 s by protocol; the answer needs time to travel as well.
 _TIMEOUT = httpx.Timeout(40.0, connect=5.0)
 
@@ -34,7 +35,9 @@ class Driver:
         *,
         session: Session | None = None,
         on_session: Callable[[Session], None] | None = None,
+        on_wait: OnWait = unnoticed,
     ) -> None:
+        self._on_wait = on_wait
         nonces = NonceJar()
         self._device = DeviceAuth(signer, origin, nonces, session=session, on_session=on_session)
         self._auth: Mapping[Proof, httpx.Auth | None] = {
@@ -73,14 +76,24 @@ class Driver:
             return value
 
     def send(self, call: Call) -> Answer:
-        """The answer to one call, asked up to three times: every call is safe to repeat."""
+        """The answer to one call; every call is safe to repeat. A broken connection is tried three
+        times, a server that is busy or has had enough as long as `_patience` says."""
+        tried = 0
+        while True:
+            tried += 1
+            try:
+                return self._over_network(call)
+            except RateLimited as limited:
+                if not is_worth_waiting(limited.retry_after, tried):
+                    raise
+                seconds = pause(limited.retry_after, tried)
+                self._on_wait(seconds, limited.code)
+                time.sleep(seconds)
+
+    def _over_network(self, call: Call) -> Answer:
         for left in reversed(range(_TRIES)):
             try:
                 return self._once(call)
-            except RateLimited as limited:
-                if not left or limited.retry_after > _MAX_PATIENCE_SECONDS:
-                    raise
-                time.sleep(limited.retry_after)
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 raise Offline("the server cannot be reached") from None
             except httpx.TransportError:
@@ -109,6 +122,28 @@ class Driver:
             params=call.params,
             auth=self._auth[call.proof],
         )
+
+    @contextmanager
+    def stream(self, call: Call) -> Iterator[Iterator[bytes]]:
+        """One answer's bytes as they come, however many. Refused; Offline when they stop coming."""
+        written = write(call.body, self._media_type)
+        try:
+            with self._http.stream(
+                call.method,
+                call.path,
+                content=written.content,
+                headers=written.headers,
+                auth=self._auth[call.proof],
+                extensions={UNBOUNDED: True},
+            ) as response:
+                if not response.is_success:
+                    response.read()
+                    raise refusal(response)
+                yield response.iter_raw()
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            raise Offline("the server cannot be reached") from None
+        except httpx.TransportError:
+            raise Offline("the connection to the server broke") from None
 
     def close(self) -> None:
         self._http.close()

@@ -4,10 +4,12 @@ EcholiaError
 ├── KeyringError            the file with this device's keys
 │   ├── NotSetUp
 │   ├── AlreadySetUp
-│   └── WrongPassphrase
+│   ├── WrongPassphrase
+│   └── KeysNeeded
 ├── StoreError              the local store
 ├── CannotOpen              a sealed item; one error, whatever the cause
 ├── PayloadInvalid          a plaintext that no device should write
+├── ExportDamaged           an account export that is cut off or was changed
 ├── ItemNotFound
 │   └── AmbiguousId
 ├── PairingError
@@ -17,9 +19,15 @@ EcholiaError
 │   ├── PairingConflict
 │   ├── PairingCancelled
 │   └── PairingExpired
+├── RecoveryError
+│   ├── PhraseInvalid       the words are not a recovery phrase
+│   ├── RecoveryRefused     the phrase opens nothing on this server
+│   ├── RecoveryDelayed     other devices may still object
+│   └── RecoveryForged      what came was not sealed by this phrase
 └── ServerError
     ├── Offline             no answer came
     ├── AnswerInvalid       an answer came that breaks the protocol
+    │   └── OtherAccount
     └── Refused             the server said no, with a code
         ├── NotAuthenticated
         ├── EntitlementRequired
@@ -54,6 +62,10 @@ class WrongPassphrase(KeyringError):
     """The passphrase does not open the keyring."""
 
 
+class KeysNeeded(KeyringError):
+    """The export is of another account, whose keys are not at hand."""
+
+
 class StoreError(EcholiaError):
     """The local store cannot be used."""
 
@@ -72,6 +84,10 @@ class CannotOpen(EcholiaError):
 
 class PayloadInvalid(EcholiaError):
     """The plaintext breaks the rules of spec/journal.md."""
+
+
+class ExportDamaged(EcholiaError):
+    """The account export is cut off, was changed, or is none. Nothing was taken from it."""
 
 
 class ItemNotFound(EcholiaError):
@@ -114,6 +130,35 @@ class PairingExpired(PairingError):
     """The invitation is older than it may be."""
 
 
+class RecoveryError(EcholiaError):
+    """The way back by a recovery phrase did not work."""
+
+
+class PhraseInvalid(RecoveryError):
+    """These words are no recovery phrase; `position` counts from 1, None if it is no one word's
+    fault."""
+
+    def __init__(self, sentence: str, position: int | None = None) -> None:
+        super().__init__(sentence)
+        self.position = position
+
+
+class RecoveryRefused(RecoveryError):
+    """The server knows no such phrase: another server, or a phrase that was replaced."""
+
+
+class RecoveryDelayed(RecoveryError):
+    """The account's other devices were told and may object until `available_at` (Unix seconds)."""
+
+    def __init__(self, available_at: int) -> None:
+        super().__init__("the account's other devices have been told, and may still object")
+        self.available_at = available_at
+
+
+class RecoveryForged(RecoveryError):
+    """What the server gave was not sealed by this phrase: do not trust it."""
+
+
 class ServerError(EcholiaError):
     """The server did not do what it was asked."""
 
@@ -124,6 +169,10 @@ class Offline(ServerError):
 
 class AnswerInvalid(ServerError):
     """The server's answer breaks the protocol."""
+
+
+class OtherAccount(AnswerInvalid):
+    """The server answers for another account than this device's."""
 
 
 class Refused(ServerError):

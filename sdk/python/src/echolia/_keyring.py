@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from ._canonical import b64, lp, origin_of, unb64
 from ._errors import AlreadySetUp, KeyringError, NotSetUp, WrongPassphrase
 from ._files import write_private
-from ._keys import RsaKey
+from ._keys import KeyKind, PrivateKey, generate_key, read_private_key
 
 _LABEL = b"echolia/keyring/v1"
 # 128 MiB and about 0.4 s a guess. Fixed here and never read from the file, so that a changed
@@ -34,25 +34,29 @@ class Keyring:
     """Keys and names of one device. Without `user_id` it has not joined an account yet."""
 
     server: str
-    signing: RsaKey
-    wrapping: RsaKey
+    signing: PrivateKey
+    wrapping: PrivateKey
     store_key: bytes = field(repr=False)
     key_epochs: Mapping[int, bytes] = field(default_factory=dict, repr=False)
     user_id: str | None = None
     device_id: str | None = None
     device_name: str = ""
     joining: Mapping[str, str] | None = field(default=None, repr=False)
+    recovery: Mapping[str, str] | None = field(default=None, repr=False)
 
     @classmethod
-    def generate(cls, server: str, device_name: str) -> Keyring:
+    def generate(cls, server: str, device_name: str, kind: KeyKind = "rsa") -> Keyring:
         origin_of(server)
-        return cls(
-            server, RsaKey.generate(), RsaKey.generate(), os.urandom(32), device_name=device_name
-        )
+        signing, wrapping = generate_key(kind), generate_key(kind)
+        return cls(server, signing, wrapping, os.urandom(32), device_name=device_name)
 
     @property
     def origin(self) -> str:
         return origin_of(self.server)
+
+    @property
+    def kind(self) -> KeyKind:
+        return "p256" if self.signing.public.is_p256 else "rsa"
 
     @property
     def newest_epoch(self) -> int:
@@ -69,20 +73,22 @@ class Keyring:
             "device_id": self.device_id,
             "device_name": self.device_name,
             "joining": dict(self.joining) if self.joining else None,
+            "recovery": dict(self.recovery) if self.recovery else None,
         }
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Keyring:
         return cls(
             server=fields["server"],
-            signing=RsaKey.from_der(unb64(fields["signing"])),
-            wrapping=RsaKey.from_der(unb64(fields["wrapping"])),
+            signing=read_private_key(unb64(fields["signing"])),
+            wrapping=read_private_key(unb64(fields["wrapping"])),
             store_key=unb64(fields["store_key"]),
             key_epochs={int(epoch): unb64(key) for epoch, key in fields["key_epochs"].items()},
             user_id=fields["user_id"],
             device_id=fields["device_id"],
             device_name=fields["device_name"],
             joining=fields["joining"],
+            recovery=fields.get("recovery"),
         )
 
 

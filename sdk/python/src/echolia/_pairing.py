@@ -26,7 +26,7 @@ from ._canonical import (
     unb64url,
 )
 from ._errors import LinkInvalid, PairingForged
-from ._keys import PublicKey, RsaKey, Signer, wrapping_statement
+from ._keys import PrivateKey, PublicKey, Signer, wrapping_statement
 from ._sealing import hkdf
 
 LINK_PREFIX = "echolia://pair#"
@@ -140,7 +140,7 @@ class Agreement:
         signature = signer.sign(self.approval_statement(wrapped, ciphertext))
         return Parcel(wrapped, ciphertext, signature)
 
-    def open(self, parcel: Parcel, recipient: RsaKey, sender: PublicKey) -> bytes:
+    def open(self, parcel: Parcel, recipient: PrivateKey, sender: PublicKey) -> bytes:
         """The payload; PairingForged unless `sender` made it for `recipient` in this pairing."""
         statement = self.approval_statement(parcel.wrapped_cek, parcel.ciphertext)
         if not sender.verifies(parcel.signature, statement):
@@ -174,7 +174,11 @@ class Joiner:
     mac: bytes
 
     def recipient(self, origin: str) -> PublicKey:
-        """The key to wrap to; PairingForged for a wrapping key its owner did not sign."""
+        """The key to wrap to; PairingForged for a wrapping key its owner did not sign, or a P-256
+        key in both roles, which only RSA is made for."""
+        wrapping = self.wrapping_key or self.public_key
+        if wrapping.is_p256 and wrapping.thumbprint == self.public_key.thumbprint:
+            raise PairingForged("the new device would receive secrets with the key it signs with")
         if self.wrapping_key is None:
             return self.public_key
         statement = wrapping_statement(origin, self.public_key, self.wrapping_key)

@@ -90,16 +90,25 @@ class Inviter:
         return self._invitation
 
     def wait_for_join(self, seconds: float) -> Exchange[None]:
-        """A device that truly saw the link has joined, and our nonce is shown to it."""
+        """A device that truly saw the link has joined, and our nonce is shown to it.
+
+        May be asked again when an answer was lost; the device is then the same one or nobody.
+        """
+        self._check_tries()
         path = f"/auth/pairings/{self.invitation.pairing_id}"
         joined = yield from _poll(path, Proof.DEVICE, {"open"}, seconds)
-        if joined.text("state") != "joined":
-            raise PairingConflict(_SENTENCES[PairingConflict])
-        self._joiner = _read_joiner(joined)
-        transcript = self._transcript(self._joiner)
-        check_join(transcript, self._joiner)
-        if not self._joiner.recipient(self._keyring.origin).may_receive:
+        if joined.text("state") not in ("joined", "revealed"):
+            raise AnswerInvalid("the server's answer has a bad state")
+        joiner = _read_joiner(joined)
+        if self._joiner not in (None, joiner):
+            # Our nonce may be out. A device that comes after it could have searched for a key or
+            # nonce that makes the codes equal.
+            raise PairingForged("the server shows another device than before")
+        transcript = self._transcript(joiner)
+        check_join(transcript, joiner)
+        if not joiner.recipient(self._keyring.origin).may_receive:
             raise PairingError("the new device has no key that this version can send secrets to")
+        self._joiner = joiner
         self._agreement = transcript.reveal(self._nonce)
         yield from _step(Call("POST", f"{path}/reveal", {"nonce": self._nonce}))
 
@@ -108,6 +117,7 @@ class Inviter:
 
         WrongCode counts down; the third one cancels the pairing (PairingCancelled).
         """
+        self._check_tries()
         if self._agreement is None or self._joiner is None:
             raise PairingError("no device has joined yet")
         if not hmac.compare_digest(code.strip().encode(), self._agreement.code.encode()):
@@ -127,7 +137,12 @@ class Inviter:
             raise WrongCode(self._tries_left)
         self._agreement = None
         yield from self.cancel()
-        raise PairingCancelled("three wrong codes: the pairing is cancelled, make a new link")
+        self._check_tries()
+
+    def _check_tries(self) -> None:
+        """Whatever the server makes of our `cancel`, here the pairing is over."""
+        if self._tries_left <= 0:
+            raise PairingCancelled("the pairing is cancelled: make a new link")
 
     def _transcript(self, joiner: Joiner) -> Transcript:
         return Transcript(
@@ -182,7 +197,7 @@ class Joining:
         """Six digits to be typed on the existing device."""
         revealed = yield from _poll(self._path, Proof.KEY, {"open", "joined"}, seconds)
         if not revealed.has("existing_nonce"):
-            raise PairingConflict(_SENTENCES[PairingConflict])
+            raise PairingForged("the server hides what the other device has shown")
         nonce = revealed.data("existing_nonce")
         check_commitment(self._invitation, nonce)
         self._agreement = self._transcript.reveal(nonce)
@@ -195,7 +210,7 @@ class Joining:
         waiting = {"open", "joined", "revealed"}
         approved = yield from _poll(self._path, Proof.KEY, waiting, seconds)
         if approved.text("state") not in ("approved", "completed"):
-            raise PairingConflict(_SENTENCES[PairingConflict])
+            raise AnswerInvalid("the server's answer has a bad state")
         parcel = yield from _step(Call("POST", f"{self._path}/collect", {}, proof=Proof.KEY))
         sender = _read_key(parcel, "public_key")
         if not hmac.compare_digest(sender.thumbprint, self._invitation.existing_thumbprint):

@@ -12,19 +12,25 @@ from ._calls import Call, Exchange, Proof
 from ._errors import AnswerInvalid, Refused
 from ._keyring import Keyring
 from ._keys import wrapping_statement
+from ._patience import OnWait, unnoticed
 from ._session import Session, signed_statement
 
 _PLATFORMS = {"darwin": "macos", "win32": "windows"}
-# Some 20 minutes of one core; a server that asks for more does not want new accounts.
-_MAX_DIFFICULTY = 30
+# The most the protocol knows: some half a minute. A server that asks for more is no server of it.
+_MAX_DIFFICULTY = 24
+_TRIES_PER_SECOND = 1_000_000
 _TRIES = 3
 
 
-def register(keyring: Keyring, sealed_name: str | None = None) -> Exchange[Session]:
-    """The account of this key: made now, or the one it already has (then only renamed)."""
+def register(
+    keyring: Keyring, sealed_name: str | None = None, *, on_work: OnWait = unnoticed
+) -> Exchange[Session]:
+    """The account of this key: made now, or the one it already has (then only renamed).
+
+    `on_work` is told about how long it takes, if the server asks for work."""
     for left in reversed(range(_TRIES)):
         try:
-            return (yield from _register_once(keyring, sealed_name))
+            return (yield from _register_once(keyring, sealed_name, on_work))
         except Refused as refusal:
             # The answer to an earlier try was lost, and its challenge is spent.
             if refusal.code != "challenge_invalid" or not left:
@@ -32,7 +38,7 @@ def register(keyring: Keyring, sealed_name: str | None = None) -> Exchange[Sessi
     raise AssertionError("unreachable")
 
 
-def _register_once(keyring: Keyring, sealed_name: str | None) -> Exchange[Session]:
+def _register_once(keyring: Keyring, sealed_name: str | None, on_work: OnWait) -> Exchange[Session]:
     asked = yield Call("POST", "/auth/register/challenge", {}, proof=Proof.NONE)
     challenge = asked.data("challenge")
     thumbprint = keyring.signing.public.thumbprint
@@ -45,7 +51,9 @@ def _register_once(keyring: Keyring, sealed_name: str | None) -> Exchange[Sessio
     if sealed_name is not None:
         body["device_name"] = sealed_name
     if asked.has("proof_of_work"):
-        body["proof_of_work"] = _work(challenge, asked.object("proof_of_work"))
+        difficulty = _difficulty(asked.object("proof_of_work"))
+        on_work(2.0**difficulty / _TRIES_PER_SECOND, "proof_of_work")
+        body["proof_of_work"] = solve(challenge, difficulty)
     answer = yield Call("POST", "/auth/register", body, proof=Proof.NONE)
     return Session.read(answer)
 
@@ -63,11 +71,15 @@ def device_fields(keyring: Keyring) -> dict[str, Any]:
     }
 
 
-def _work(challenge: bytes, asked: Answer) -> bytes:
-    """Bytes that, hashed behind the challenge, begin with as many zero bits as asked for."""
+def _difficulty(asked: Answer) -> int:
     difficulty = asked.number("difficulty")
     if asked.text("algorithm") != "sha256" or not 0 <= difficulty <= _MAX_DIFFICULTY:
         raise AnswerInvalid("the server asks for a proof of work this client does not do")
+    return difficulty
+
+
+def solve(challenge: bytes, difficulty: int) -> bytes:
+    """Bytes that, hashed behind the challenge, give as many zero bits at the front."""
     begun = hashlib.sha256(challenge)
     for number in itertools.count():
         solution = number.to_bytes(8, "big")

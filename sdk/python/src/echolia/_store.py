@@ -167,6 +167,15 @@ class Store:
         )
         return [(read_version(row), bool(row[7])) for row in rows.fetchall()]
 
+    def was_ever_shared(self) -> bool:
+        """Whether a server ever held anything of this, or may hold it."""
+        return bool(
+            self._count(
+                "SELECT EXISTS (SELECT 1 FROM versions WHERE held != 0)"
+                " OR EXISTS (SELECT 1 FROM outbox WHERE sent) OR EXISTS (SELECT 1 FROM aside)"
+            )
+        )
+
     def count_items(self, collection: str) -> int:
         return self._count(
             "SELECT COUNT(DISTINCT item_id) FROM versions WHERE collection=? AND NOT is_deleted",
@@ -215,6 +224,10 @@ class Store:
         self._db.executemany(
             "UPDATE outbox SET sent = 1 WHERE position = ?", [(at,) for at in positions]
         )
+
+    def unsend(self) -> None:
+        """The server has refused whoever sent it: nothing that waits here was taken."""
+        self._db.execute("UPDATE outbox SET sent = 0")
 
     def block(self, position: int, code: str | None) -> None:
         """Answered with a refusal (so not stored): wait for whatever `code` needs; None ends it."""

@@ -96,6 +96,15 @@ class Vault:
             unseen = [] if view is None else view.unseen_by(seen)
             return self._write(key, merge([content, *unseen], self._policy), Kind.EDIT)
 
+    def reseal(self, view: View) -> None:
+        """An item of another account's view of this store, as an edit of this account's own."""
+        with self.store.transaction():
+            for queued in self.store.queued_of(view.key):
+                self.store.dequeue(queued.position)
+            for one in self.store.versions_of(view.key):
+                self.store.drop(one.version)
+            self._write(view.key, view.content, Kind.EDIT)
+
     def merge_siblings(self, key: ItemKey) -> None:
         """One version with what the siblings hold, marked as made by a machine."""
         with self.store.transaction():
@@ -239,6 +248,22 @@ class Vault:
         for aside in self.store.aside_of(version.key):
             if version.clock.dominates(aside.clock):
                 self.store.take_back(aside)
+
+    def put_back(self, version: Version) -> bool:
+        """A version of this account from a copy kept elsewhere is in the view and queued as it was,
+        unless what is here knows it already. CannotOpen if it is not genuine."""
+        with self.store.transaction():
+            stored = [one.version for one in self.store.versions_of(version.key)]
+            if any(one.clock.covers(version.clock) for one in stored):
+                return False
+            self.open(version)
+            for one in stored:
+                if version.clock.dominates(one.clock):
+                    self.store.drop(one)
+            self.store.note_issued(version.key, version.clock.counter(self.device_id))
+            self.store.keep(version, held=False)
+            self.store.enqueue(version, Kind.ABSENT)
+            return True
 
     def acknowledge(self, queued: Queued) -> None:
         """The server holds it: out of the outbox, and surely in the view."""

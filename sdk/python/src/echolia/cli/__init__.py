@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .. import _errors as errors
 from .._client import Client
+from .._home import Options
 from . import _account_commands as account
 from . import _journal_commands as journal
-from ._output import Output
+from . import _recovery_commands as recovery
+from . import _whole_account as whole
+from ._output import Output, busy, duration
 from ._parser import build_parser
 from ._secrets import passphrase_to_open
 
@@ -26,11 +29,13 @@ _COMMANDS: Mapping[str, Command] = {
     "edit": journal.edit,
     "delete": journal.delete,
     "sync": account.sync,
-    "import": journal.import_command,
-    "export": journal.export_command,
+    "import": whole.import_command,
+    "export": whole.export_command,
+    "account": whole.account,
     "status": account.status,
     "devices": account.devices,
     "revoke": account.revoke,
+    "recovery": recovery.run,
 }
 # The first that fits counts.
 _EXIT_CODES: Sequence[tuple[type[Exception], int]] = (
@@ -41,6 +46,7 @@ _EXIT_CODES: Sequence[tuple[type[Exception], int]] = (
     (errors.ServerError, 5),
     (errors.ItemNotFound, 6),
     (errors.PairingError, 8),
+    (errors.RecoveryError, 10),
     (errors.EcholiaError, 1),
 )
 
@@ -51,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output = Output(as_json=args.json, plain=args.plain)
     try:
         return _run(args, output)
+    except errors.RateLimited as error:
+        output.note(f"echolia: {busy(error.code)}: try again in {duration(error.retry_after)}")
+        return 5
     except errors.EcholiaError as error:
         output.note(f"echolia: {error}")
         return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
@@ -73,5 +82,8 @@ def _run(args: Namespace, output: Output) -> int:
         return account.init(args, output)
     if args.command == "pair" and args.join is not None:
         return account.join(args, output)
-    with Client.open(args.home, passphrase_to_open(args)) as client:
+    if args.command == "recovery" and args.action == "use":
+        return recovery.use(args, output)
+    options = Options(on_wait=output.waiting)
+    with Client.open(args.home, passphrase_to_open(args), options=options) as client:
         return _COMMANDS[args.command](client, args, output)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from .._client import PAIRING_SECONDS, Client, Join
 from .._errors import AmbiguousId, ItemNotFound, PairingForged, WrongCode
+from .._home import Options
 from .._pairing import Invitation
 from .._report import SyncReport
 from ._output import Output, printable, when
@@ -27,12 +28,27 @@ _ADVICE = {
     "unknown_device": "the server does not know this device",
 }
 
+_EVENTS = {
+    "device_added": "a device was added",
+    "device_revoked": "a device was revoked",
+    "recovery_set": "a recovery phrase was made",
+    "recovery_started": "somebody with the recovery phrase asked to come in",
+    "recovery_used": "a device came in by the recovery phrase",
+    "recovery_removed": "the recovery phrase was removed",
+    "session_reuse": "a device's session was copied, and ended",
+}
+
 
 def init(args: Namespace, output: Output) -> int:
     passphrase = passphrase_to_create(args, output)
-    _warn_of_plain_http(args.server, output)
+    warn_of_plain_http(args.server, output)
     with Client.create(
-        args.home, server=args.server, passphrase=passphrase, device_name=args.name
+        args.home,
+        server=args.server,
+        passphrase=passphrase,
+        device_name=args.name,
+        key=args.key,
+        options=Options(on_wait=output.waiting),
     ) as client:
         status = client.status()
     value = {
@@ -80,8 +96,16 @@ def join(args: Namespace, output: Output) -> int:
     origin = Invitation.parse(link).origin
     passphrase = passphrase_to_create(args, output)
     output.note(f"joining an account on {origin}")
-    _warn_of_plain_http(origin, output)
-    with Join(args.home, link, passphrase=passphrase, device_name=args.name) as joining:
+    warn_of_plain_http(origin, output)
+    options = Options(on_wait=output.waiting)
+    with Join(
+        args.home,
+        link,
+        passphrase=passphrase,
+        device_name=args.name,
+        key=args.key,
+        options=options,
+    ) as joining:
         code = joining.show_code(PAIRING_SECONDS)
         if output.for_scripts:
             output.line(code)
@@ -96,7 +120,7 @@ def join(args: Namespace, output: Output) -> int:
     return 0 if report.complete else INCOMPLETE
 
 
-def _warn_of_plain_http(server: str, output: Output) -> None:
+def warn_of_plain_http(server: str, output: Output) -> None:
     parts = urlsplit(server)
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         output.note(
@@ -165,7 +189,8 @@ def status(client: Client, args: Namespace, output: Output) -> int:
 
 
 def devices(client: Client, args: Namespace, output: Output) -> int:
-    found = client.devices()
+    seen = client.overview()
+    found = seen.devices
     if output.as_json:
         output.result([asdict(device) for device in found], "")
         return 0
@@ -179,13 +204,23 @@ def devices(client: Client, args: Namespace, output: Output) -> int:
         for device in found
     ]
     output.table(["id", "status", "platform", "name"], rows)
+    for event in client.unseen(seen.events):
+        who = f" ({event.device_id[:8]})" if event.device_id else ""
+        what = _EVENTS.get(event.kind, event.kind)
+        output.note(f"new since the last look: {when(event.at)}  {what}{who}")
+    if seen.recovery is not None and seen.recovery.available_at is not None:
+        output.note(
+            "somebody with the recovery phrase comes in after"
+            f" {when(seen.recovery.available_at)}; if it is not you: echolia recovery cancel"
+        )
     return 0
 
 
 def revoke(client: Client, args: Namespace, output: Output) -> int:
     if not args.id:
         raise ItemNotFound("no device has this id")
-    matches = [one for one in client.devices() if one.id.startswith(args.id.lower())]
+    seen = client.overview()
+    matches = [one for one in seen.devices if one.id.startswith(args.id.lower())]
     if not matches:
         raise ItemNotFound("no device has this id")
     if len(matches) > 1:
@@ -198,4 +233,6 @@ def revoke(client: Client, args: Namespace, output: Output) -> int:
         {"device_id": device.id, "revoked": True},
         f"revoked {device.id[:8]}; what it has read it keeps",
     )
+    if seen.recovery is not None and seen.recovery.device_id == device.id:
+        output.note("the recovery phrase was made on that device: echolia recovery create")
     return 0

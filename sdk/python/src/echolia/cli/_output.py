@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from .._push import Progress
 from .._sync import silent
 
 _NOTE_LENGTH = 500
+_NOTICED_SECONDS = 1.0
 _STAGES = {"push": "Sending", "pull": "Fetching", "import": "Importing", "export": "Exporting"}
 
 
@@ -41,6 +43,14 @@ class Output:
     def note(self, text: str) -> None:
         """One line for people. It may quote a server, so it is made harmless and kept short."""
         print(printable(text[:_NOTE_LENGTH]), file=sys.stderr, flush=True)
+
+    def waiting(self, seconds: float, why: str) -> None:
+        """What the wait that begins now is for."""
+        if why == "proof_of_work":
+            if seconds >= _NOTICED_SECONDS:
+                self.note(f"the server asks for some work first: about {duration(seconds)}")
+            return
+        self.note(f"{busy(why)}: trying again in {duration(seconds)}")
 
     def table(self, columns: list[str], rows: list[list[str]]) -> None:
         """Columns that fit the terminal; tab-separated lines in a pipe."""
@@ -85,6 +95,22 @@ class Output:
                 bar.update(tasks[stage], completed=done, total=total, visible=True)
 
             yield show
+
+
+def busy(code: str) -> str:
+    """Why a server asks to come again later, in words."""
+    if code == "rate_limited":
+        return "the server takes no more such requests just now"
+    return "the server is busy just now"
+
+
+def duration(seconds: float) -> str:
+    """A time to wait, never told as shorter than it is."""
+    if seconds <= 90:
+        return f"{max(1, math.ceil(seconds))} s"
+    if seconds <= 90 * 60:
+        return f"{math.ceil(seconds / 60)} min"
+    return f"{math.ceil(seconds / 3600)} h"
 
 
 def _has(module: str) -> bool:

@@ -16,6 +16,7 @@ exit status:
   2 wrong usage                7 synced, but something was left behind
   3 no device here yet         8 pairing failed
   4 offline                    9 wrong passphrase, or none given
+                              10 recovery failed, or has to wait
 
 environment: ECHOLIA_HOME, ECHOLIA_PASSPHRASE, VISUAL, EDITOR
 """
@@ -40,10 +41,12 @@ def build_parser() -> ArgumentParser:
     new = command("init", "make a new account with this device as its first")
     new.add_argument("--server", default=DEFAULT_SERVER, metavar="URL")
     new.add_argument("--name", help="name of this device (sealed; a random one by default)")
+    _add_key(new)
 
     pair = command("pair", "bring another device into the account, or join with --join")
     pair.add_argument("--join", metavar="LINK", help="join by this link; - reads it from stdin")
     pair.add_argument("--name", help="name of this device when joining")
+    _add_key(pair)
 
     write = command("write", "write an entry")
     write.add_argument("text", nargs="?", metavar="TEXT", help="- for stdin; default: $EDITOR")
@@ -61,15 +64,53 @@ def build_parser() -> ArgumentParser:
     sync = command("sync", "send and fetch what is new")
     sync.add_argument("--confirm-deletes", type=_count, metavar="N")
 
-    reading = command("import", "read a folder of Markdown; safe to repeat")
-    reading.add_argument("folder", metavar="DIR")
-    writing = command("export", "write all entries as Markdown")
-    writing.add_argument("folder", metavar="DIR")
+    reading = command("import", "read a folder of Markdown, or an account export; safe to repeat")
+    _add_source(reading)
+    reading.add_argument(
+        "--old-home", metavar="DIR", help="folder of a device of the account that was exported"
+    )
+    reading.add_argument("--old-passphrase-file", metavar="FILE", help="of that folder's keys")
+    writing = command("export", "write all entries as Markdown, or all that the server holds")
+    _add_source(writing)
+
+    account = command("account", "show what the server holds of the account, or delete it")
+    account.add_argument("action", nargs="?", choices=["delete"])
+    account.add_argument("--export", metavar="DIR", help="write the entries as Markdown first")
 
     command("status", "show where this device stands, without the network")
     command("devices", "list the account's devices")
     command("revoke", "lock a device out").add_argument("id", metavar="ID")
+
+    phrase = command("recovery", "come back by words on paper when every device is lost")
+    phrase.add_argument(
+        "action",
+        choices=("create", "use", "remove", "cancel"),
+        help="make new words; come in by them; let none open the account; stop who waits",
+    )
+    phrase.add_argument("--words", type=int, choices=(12, 24), default=24, help="of create")
+    phrase.add_argument(
+        "--delay",
+        type=_hours,
+        default=0,
+        metavar="HOURS",
+        help="of create: how long other devices may object (at most 168)",
+    )
+    phrase.add_argument("--server", default=DEFAULT_SERVER, metavar="URL", help="of use")
+    phrase.add_argument("--name", help="of use: name of this device")
+    _add_key(phrase)
     return parser
+
+
+def _add_key(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--key", choices=("rsa", "p256"), default="rsa", help="kind of a new device's keys"
+    )
+
+
+def _add_source(command: ArgumentParser) -> None:
+    either = command.add_mutually_exclusive_group(required=True)
+    either.add_argument("folder", nargs="?", metavar="DIR")
+    either.add_argument("--account", metavar="FILE", help="the whole account, sealed")
 
 
 def _add_common(parser: ArgumentParser, *, top: bool) -> None:
@@ -89,4 +130,11 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 0:
         raise ValueError("negative")
+    return number
+
+
+def _hours(text: str) -> int:
+    number = _count(text)
+    if number > 168:
+        raise ValueError("more than a week")
     return number

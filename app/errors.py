@@ -121,7 +121,7 @@ class WrongMediaType(EcholiaError):
 
     code = "unsupported_media_type"
     status = 415
-    title = "Send the body as application/json."
+    title = "Send the body as application/json or application/msgpack."
 
 
 class Invalid(EcholiaError):

@@ -1,5 +1,6 @@
 """A lane: one connection of one client, its requests, and what answers must hold."""
 
+import re
 import threading
 import time
 import uuid
@@ -7,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-import orjson
-
 from bench.account import register
-from bench.items import Batches, batches
+from bench.items import MEDIA_TYPES, Batches, Form, batches, unpacked
 from bench.servers import Name, Server
 from bench.wire import Answer, Connection, request
 
 PAGE = 500
+_CURSOR = re.compile(rb'(?:"cursor":"|\xa6cursor(?:[\xa0-\xbf]|\xd9.))([\w.-]*)', re.DOTALL)
+"""In either form a cursor is letters, digits, `-`, `_` and `.`."""
+_MORE = (b'"has_more":true', b"\xa8has_more\xc3")
 
 
 class WrongAnswer(Exception):
@@ -29,13 +31,16 @@ class Lane:
     connection: Connection
     device_id: str
     headers: dict[str, str]
-    contents: dict[str, str] = field(default_factory=dict)
+    form: Form = "json"
+    contents: dict[str, str | bytes] = field(default_factory=dict)
 
     def pushes(self, count: int, size: int) -> "Pushes":
         """So many pushes of so many new items, ready to be sent."""
-        made = batches(self.device_id, count, size)
+        made = batches(self.device_id, count, size, self.form)
         path = "/sync/push" if self.server == "echolia" else "/push"
-        return Pushes(self, [request("POST", path, self.headers, b) for b in made.bodies], made)
+        media_type = MEDIA_TYPES[self.form]
+        asked = [request("POST", path, self.headers, body, media_type) for body in made.bodies]
+        return Pushes(self, asked, made)
 
     def pull(self, cursor: str | None, limit: int = PAGE) -> bytes:
         """The request for the page after a cursor."""
@@ -52,15 +57,15 @@ class Lane:
             answers.append(self.connection.exchange(self.pull(cursor)))
             body = answers[-1].body
             cursor = cursor_of(body)
-            if not cursor or b'"has_more":true' not in body[-80:]:
+            if not cursor or not _has_more(body):
                 return answers, time.perf_counter() - began
 
     def check_pages(self, answers: Sequence[Answer]) -> int:
         """How many items came: all that this lane has pushed, to the byte, each once."""
-        got: dict[str, str] = {}
+        got: dict[str, str | bytes] = {}
         for answer in answers:
             _demand(answer.status == 200, f"a pull was answered {answer.status}")
-            for change in orjson.loads(answer.body)["changes"]:
+            for change in unpacked(answer.body, self.form)["changes"]:
                 _demand(change["id"] not in got, "an item came twice")
                 got[change["id"]] = change["versions"][0]["encrypted_data"]
         _demand(got == self.contents, "a pull did not bring what was pushed")
@@ -103,21 +108,21 @@ class Pushes:
     def check(self) -> int:
         """How many items were stored: every one that was sent."""
         for answer, body in zip(self.answers, self.batches.bodies, strict=True):
-            count = body.count(b'"collection"')
+            count = len(unpacked(body, self.lane.form)["changes"])
             _demand(answer.status == 200, f"a push was answered {answer.status}: {answer.body!r}")
-            _demand(_stored(self.lane.server, answer) == count, "a push left out items")
+            _demand(_stored(self.lane, answer) == count, "a push left out items")
         self.lane.contents.update(self.batches.contents)
         return len(self.batches.contents)
 
 
-def open_lane(server: Server) -> Lane:
+def open_lane(server: Server, form: Form = "json") -> Lane:
     """A new client; on our server it has an account of its own."""
     connection = Connection(server.port)
     if server.name == "floor":
         return Lane(server.name, connection, str(uuid.uuid4()), {})
     account = register(connection)
-    bearer = {"Authorization": f"Bearer {account.access_token}"}
-    return Lane(server.name, connection, account.device_id, bearer)
+    headers = {"Authorization": f"Bearer {account.access_token}", "Accept": MEDIA_TYPES[form]}
+    return Lane(server.name, connection, account.device_id, headers, form)
 
 
 def send_at_once(pushes: Sequence[Pushes]) -> float:
@@ -139,13 +144,17 @@ def send_at_once(pushes: Sequence[Pushes]) -> float:
 
 def cursor_of(body: bytes) -> str:
     """The cursor of a page, found without parsing what comes before it; empty if there is none."""
-    _, found, rest = body[-256:].rpartition(b'"cursor":"')
-    return rest.partition(b'"')[0].decode() if found else ""
+    found = _CURSOR.search(body[-256:])
+    return found[1].decode() if found else ""
 
 
-def _stored(server: Name, answer: Answer) -> int:
-    found = orjson.loads(answer.body)
-    if server == "floor":
+def _has_more(body: bytes) -> bool:
+    return any(more in body[-80:] for more in _MORE)
+
+
+def _stored(lane: Lane, answer: Answer) -> int:
+    found = unpacked(answer.body, lane.form)
+    if lane.server == "floor":
         return int(found["ok"])
     return sum(result["verdict"] == "applied" for result in found["results"])
 

@@ -37,6 +37,8 @@ class Row:
 ROWS: tuple[Row, ...] = (
     Row("push", "push", "push, 100 a request, items/s", True, 0, Aim("share", 0.6)),
     Row("pull", "pull", "pull, 500 a page, items/s", True, 0, Aim("share", 0.5)),
+    Row("msgpack", "push_msgpack", "the same in MessagePack: push, items/s", True, 0),
+    Row("msgpack", "pull_msgpack", "the same in MessagePack: pull, items/s", True, 0),
     Row("many", "many", "push, 16 accounts at once, items/s", True, 0),
     Row("single", "single_p50", "push of one item, p50 ms", False, 2),
     Row("single", "single_p99", "push of one item, p99 ms", False, 2),

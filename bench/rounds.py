@@ -7,21 +7,21 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from bench.lanes import Lane, open_lane, send_at_once
 from bench.servers import Name, Server
 
 Measure: TypeAlias = Literal[
-    "start", "push", "pull", "poll_p50", "poll_p99", "single_p50", "single_p99", "many",
-    "memory", "memory_peak",
+    "start", "push", "pull", "push_msgpack", "pull_msgpack", "poll_p50", "poll_p99", "single_p50",
+    "single_p99", "many", "memory", "memory_peak",
 ]  # fmt: skip
-Group: TypeAlias = Literal["start", "push", "pull", "poll", "single", "many", "memory"]
-GROUPS: tuple[Group, ...] = ("start", "push", "pull", "poll", "single", "many", "memory")
+Group: TypeAlias = Literal["start", "push", "pull", "msgpack", "poll", "single", "many", "memory"]
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 Values: TypeAlias = Mapping[Measure, float]
-"""Seconds for `start`, items per second for `push`, `pull` and `many`, milliseconds for `poll` and
-`single`, MiB for `memory`."""
+"""Seconds for `start`, items per second for `push`, `pull` (in either form) and `many`,
+milliseconds for `poll` and `single`, MiB for `memory`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ def run_round(name: Name, folder: Path, load: Load, groups: Sequence[Group]) -> 
         lane = open_lane(server)
         stack.callback(lane.connection.close)
         values |= _pushed_and_pulled(lane, load)
+        if "msgpack" in groups:
+            values |= _in_msgpack(server, load, values)
         if "poll" in groups:
             values |= _latency("poll", lane.polls(load.polls))
         if "single" in groups:
@@ -72,6 +74,19 @@ def _pushed_and_pulled(lane: Lane, load: Load) -> Values:
     answers, pulling = lane.pages()
     pulled = lane.check_pages(answers)
     return {"push": pushed / pushing, "pull": pulled / pulling}
+
+
+def _in_msgpack(server: Server, load: Load, in_json: Values) -> Values:
+    """The same once more in MessagePack, which the floor does not speak: there it is what JSON
+    was."""
+    taken = in_json
+    if server.name == "echolia":
+        lane = open_lane(server, "msgpack")
+        try:
+            taken = _pushed_and_pulled(lane, load)
+        finally:
+            lane.connection.close()
+    return {"push_msgpack": taken["push"], "pull_msgpack": taken["pull"]}
 
 
 def _singles(lane: Lane, load: Load) -> Values:

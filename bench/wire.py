@@ -19,12 +19,18 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def request(method: str, target: str, headers: dict[str, str], body: bytes = b"") -> bytes:
+def request(
+    method: str,
+    target: str,
+    headers: dict[str, str],
+    body: bytes = b"",
+    media_type: str = "application/json",
+) -> bytes:
     """The bytes of a request, ready to be sent any number of times."""
     lines = [f"{method} {target} HTTP/1.1", "Host: localhost"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        lines += [f"Content-Type: {media_type}", f"Content-Length: {len(body)}"]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 

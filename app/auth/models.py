@@ -12,7 +12,7 @@ from app.auth.proof_of_work import MAX_SOLUTION_BYTES
 from app.auth.public_key import load_public_key, thumbprint_text
 from app.auth.recovery import Recovery
 from app.auth.security_events import SecurityEvent, SecurityKind
-from app.http.fields import Base64, In, Out, Thumbprint, base64_text, encode_base64, sized
+from app.http.fields import Base64, In, Out, Thumbprint, sized
 from app.limits import MAX_DEVICE_NAME
 
 MAX_WRAPPED_CEK_BYTES = 1024
@@ -109,7 +109,7 @@ class ProofOfWorkOut(Out):
 
 
 class RegisterChallengeOut(Out):
-    challenge: str
+    challenge: Base64
     proof_of_work: ProofOfWorkOut | None
     expires_in: int
 
@@ -117,14 +117,14 @@ class RegisterChallengeOut(Out):
     def of(cls, challenge: bytes) -> Self:
         bits = difficulty_of(challenge)
         return cls(
-            challenge=encode_base64(challenge),
+            challenge=challenge,
             proof_of_work=ProofOfWorkOut(difficulty=bits) if bits else None,
             expires_in=LIFE_SECONDS,
         )
 
 
 class ChallengeOut(Out):
-    challenge: str
+    challenge: Base64
     expires_in: int
 
 
@@ -159,7 +159,7 @@ class DeviceOut(Out):
     public_key: str
     key_thumbprint: str
     wrapping_key: str | None
-    wrapping_key_signature: str | None
+    wrapping_key_signature: Base64 | None
     created_at: int
     last_seen_day: int
     status: Status
@@ -176,7 +176,7 @@ class DeviceOut(Out):
             public_key=key.pem,
             key_thumbprint=thumbprint_text(key.thumbprint),
             wrapping_key=_pem(device.wrapping_key),
-            wrapping_key_signature=base64_text(device.wrapping_key_signature),
+            wrapping_key_signature=device.wrapping_key_signature,
             created_at=device.created_at,
             last_seen_day=device.last_seen_day,
             status=device.status,
@@ -230,14 +230,14 @@ class PairingOut(Out):
     public_key: str | None = None
     key_thumbprint: str | None = None
     wrapping_key: str | None = None
-    wrapping_key_signature: str | None = None
-    nonce: str | None = None
-    signature: str | None = None
-    mac: str | None = None
+    wrapping_key_signature: Base64 | None = None
+    nonce: Base64 | None = None
+    signature: Base64 | None = None
+    mac: Base64 | None = None
     device_type: DeviceType | None = None
     platform: Platform | None = None
     device_name: str | None = None
-    existing_nonce: str | None = None
+    existing_nonce: Base64 | None = None
     device_id: Annotated[str | None, Field(description="The new device, once it is added.")] = None
 
     @classmethod
@@ -248,7 +248,7 @@ class PairingOut(Out):
             "state": pairing.state,
             "expires_in": expires_in,
             "conflict": pairing.state == "conflict",
-            "existing_nonce": base64_text(pairing.existing_nonce),
+            "existing_nonce": pairing.existing_nonce,
             "device_id": pairing.new_device_id,
         }
         if joiner is None:
@@ -259,10 +259,10 @@ class PairingOut(Out):
                 "public_key": _pem(joiner.public_key),
                 "key_thumbprint": thumbprint_text(joiner.thumbprint),
                 "wrapping_key": _pem(joiner.wrapping_key),
-                "wrapping_key_signature": base64_text(joiner.wrapping_key_signature),
-                "nonce": base64_text(joiner.nonce),
-                "signature": base64_text(joiner.signature),
-                "mac": base64_text(joiner.mac),
+                "wrapping_key_signature": joiner.wrapping_key_signature,
+                "nonce": joiner.nonce,
+                "signature": joiner.signature,
+                "mac": joiner.mac,
                 "device_type": joiner.description.type,
                 "platform": joiner.description.platform,
                 "device_name": joiner.description.name,
@@ -275,18 +275,18 @@ class CollectedOut(Out):
 
     user_id: str
     public_key: str
-    wrapped_cek: str
-    ciphertext: str
-    signature: str
+    wrapped_cek: Base64
+    ciphertext: Base64
+    signature: Base64
 
     @classmethod
     def of(cls, collected: Collected) -> Self:
         return cls(
             user_id=collected.user_id,
             public_key=load_public_key(collected.existing_key).pem,
-            wrapped_cek=encode_base64(collected.approval.wrapped_cek),
-            ciphertext=encode_base64(collected.approval.ciphertext),
-            signature=encode_base64(collected.approval.signature),
+            wrapped_cek=collected.approval.wrapped_cek,
+            ciphertext=collected.approval.ciphertext,
+            signature=collected.approval.signature,
         )
 
 

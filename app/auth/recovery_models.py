@@ -13,7 +13,7 @@ from app.auth.recovery import (
     Offered,
     RecoveryAttempt,
 )
-from app.http.fields import Base64, In, encode_base64, sized
+from app.http.fields import Base64, In, sized
 
 MAX_RECOVERY_BODY_BYTES = 64 * 1024
 
@@ -57,9 +57,9 @@ class RecoverIn(DeviceKeysIn):
 class RecoverOut(SessionOut):
     """A session, and what the phrase's third part opens."""
 
-    bundle: str
+    bundle: Base64
 
     @classmethod
     def with_bundle(cls, session: Session, bundle: bytes) -> Self:
         fields = SessionOut.of(session).model_dump()
-        return cls(**fields, bundle=encode_base64(bundle))
+        return cls(**fields, bundle=bundle)

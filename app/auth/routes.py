@@ -78,7 +78,7 @@ from app.auth.recovery import MAX_BUNDLE_BYTES
 from app.auth.recovery_models import MAX_RECOVERY_BODY_BYTES, RecoverIn, RecoverOut, RecoveryIn
 from app.errors import NotAuthenticated, NotFound, RateLimited
 from app.http.bodies import JsonBody
-from app.http.fields import DIGITS, encode_base64, is_uuid
+from app.http.fields import DIGITS, is_uuid
 from app.http.refusals import admits, refuses
 from app.http.routing import StrictRoute
 from app.limits import MAX_WAIT_SECONDS
@@ -156,7 +156,7 @@ async def challenge(
     auth: AuthDep, body: Annotated[ChallengeIn, Depends(JsonBody(ChallengeIn))]
 ) -> ChallengeOut:
     made = auth.accounts.challenge(body.purpose)
-    return ChallengeOut(challenge=encode_base64(made), expires_in=LIFE_SECONDS)
+    return ChallengeOut(challenge=made, expires_in=LIFE_SECONDS)
 
 
 @router.post("/login", dependencies=[TakesKeyCall])

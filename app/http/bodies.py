@@ -10,7 +10,8 @@ from starlette.requests import Request
 
 from app.config import Settings
 from app.errors import Invalid, Malformed, TooLarge, WrongMediaType
-from app.http import ijson
+from app.http.formats import JSON, Format, sent_in
+from app.http.messagepack import Budget
 from app.http.validation import faults_of, names_in
 from app.work import current
 
@@ -21,6 +22,8 @@ LINGER_TIMES = 3
 LINGER_SECONDS = 5
 MAX_FIELDS = 64
 """More than any body has."""
+MAX_PARTS = 16 * 1024
+"""Of a body that holds no changes: far more than any has, and read in a millisecond."""
 INLINE_BYTES = 192 * 1024
 """Up to here a body is parsed where it is (well under a millisecond); above, on a thread."""
 
@@ -32,12 +35,18 @@ class BodyTooLarge(TooLarge):
     title = "The body is larger than this path takes."
 
 
+def _few_parts(_: Settings) -> Budget:
+    refusal = Invalid(errors=[{"path": "", "reason": "has too many parts"}])
+    return Budget(MAX_FIELDS, MAX_PARTS, refusal)
+
+
 class JsonBody(Generic[Model]):
-    """A dependency that yields the request's body as `model`.
+    """A dependency that yields the request's body, be it JSON or MessagePack, as `model`.
 
     `max_bytes` is of the body as sent; with a setting's name it is read from the app's settings.
-    `check` sees a large body's bytes before they are parsed, and may refuse them. Raises
-    WrongMediaType, TooLarge, what `check` raises, Malformed or Invalid, in that order.
+    `check` sees a large JSON body's bytes before they are parsed, and may refuse them; `budget` is
+    how much a MessagePack body may hold. Raises WrongMediaType, TooLarge, what `check` or the
+    budget raises, Malformed or Invalid, in that order.
     """
 
     refuses = (WrongMediaType, BodyTooLarge, Malformed, Invalid)
@@ -48,51 +57,55 @@ class JsonBody(Generic[Model]):
         max_bytes: int | str = AUTH_BODY_BYTES,
         *,
         check: Callable[[bytes, Settings], None] | None = None,
+        budget: Callable[[Settings], Budget] = _few_parts,
     ) -> None:
         self.model = model
         self._max_bytes = max_bytes
         self._check = check
+        self._budget = budget
         self._adapter = TypeAdapter(model)
         self._names = names_in(self._adapter.json_schema())
 
     async def __call__(self, request: Request) -> Model:
-        _check_media_type(request)
+        format_ = _checked_format(request)
         body = await read_capped(request, self._limit(request))
+        settings: Settings = request.app.state.settings
         if len(body) <= INLINE_BYTES:
-            return self._validated(body)
-        return await asyncio.to_thread(self._checked, body, request.app.state.settings)
+            return self._validated(body, format_, settings)
+        return await asyncio.to_thread(self._checked, body, format_, settings)
 
     def _limit(self, request: Request) -> int:
         if isinstance(self._max_bytes, int):
             return self._max_bytes
         return int(getattr(request.app.state.settings, self._max_bytes))
 
-    def _checked(self, body: bytes, settings: Settings) -> Model:
-        if self._check is not None:
+    def _checked(self, body: bytes, format_: Format, settings: Settings) -> Model:
+        if self._check is not None and format_ is JSON:
             self._check(body, settings)
-        return self._validated(body)
+        return self._validated(body, format_, settings)
 
-    def _validated(self, body: bytes) -> Model:
-        value: Any = ijson.parse(body)
+    def _validated(self, body: bytes, format_: Format, settings: Settings) -> Model:
+        value: Any = format_.parse(body, self._budget(settings))
         if isinstance(value, dict) and len(value) > MAX_FIELDS:
             # A fault is kept of each field that is not known: there must not be a million.
             raise Invalid(errors=[{"path": "", "reason": "has too many fields"}])
         try:
-            return self._adapter.validate_python(value)
+            return self._adapter.validate_python(value, context=format_.bytes_of)
         except ValidationError as error:
             faults = error.errors(include_input=False, include_url=False, include_context=False)
             raise Invalid(errors=faults_of(faults, self._names)) from None
 
 
-def _check_media_type(request: Request) -> None:
-    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
-    if media_type.strip().lower() != "application/json":
-        raise WrongMediaType
+def _checked_format(request: Request) -> Format:
+    """Raises WrongMediaType also for a body in another alphabet or packed."""
+    sent = sent_in(request)
+    _, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = parameters.strip().lower().replace('"', "")
     if charset.startswith("charset=") and charset != "charset=utf-8":
         raise WrongMediaType("Send the body in UTF-8.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise WrongMediaType("Send the body without a content encoding.")
+    return sent
 
 
 async def read_capped(request: Request, max_bytes: int) -> bytes:

@@ -9,8 +9,10 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    PlainSerializer,
     PlainValidator,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
@@ -46,23 +48,46 @@ def decode_base64(text: str) -> bytes:
     return pybase64.b64decode(text, validate=True)
 
 
-def _base64_field(value: Any) -> bytes:
-    if not isinstance(value, str):
-        raise PydanticCustomError("must_be_base64_text", "must be base64 text")
+class NotBytes(ValueError):
+    """Something else stands where the protocol has bytes; `reason` says what belongs there."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def bytes_in_json(value: object) -> bytes:
+    """Bytes as JSON writes them. Raises NotBytes."""
+    if type(value) is not str:
+        raise NotBytes("must be base64 text")
     try:
         return decode_base64(value)
     except ValueError:
-        raise PydanticCustomError("must_be_base64", "must be base64") from None
+        raise NotBytes("must be base64") from None
+
+
+def bytes_in_messagepack(value: object) -> bytes:
+    """Bytes as MessagePack writes them: as they are. Raises NotBytes."""
+    if type(value) is not bytes:
+        raise NotBytes("must be bytes")
+    return value
+
+
+def _base64_field(value: Any, info: ValidationInfo) -> bytes:
+    """What a body holds is read as its format says (`Format.bytes_of`, the validation's context);
+    an answer's bytes come as such from us, and as JSON when it is turned into MessagePack."""
+    read = info.context or (bytes_in_json if isinstance(value, str) else bytes_in_messagepack)
+    try:
+        found: bytes = read(value)
+        return found
+    except NotBytes as error:
+        kind = error.reason.replace(" ", "_")
+        raise PydanticCustomError(kind, "has the wrong form") from None
 
 
 def encode_base64(raw: bytes) -> str:
     """Bytes as the wire writes them."""
     return str(pybase64.b64encode_as_string(raw))
-
-
-def base64_text(raw: bytes | None) -> str | None:
-    """As `encode_base64`; None stays None."""
-    return None if raw is None else encode_base64(raw)
 
 
 def is_uuid(text: str) -> bool:
@@ -94,7 +119,9 @@ else are not in the document."""
 Base64 = Annotated[
     bytes,
     PlainValidator(_base64_field),
+    PlainSerializer(encode_base64, when_used="json"),
     WithJsonSchema(BASE64_SCHEMA),
 ]
+"""Bytes: base64 in JSON, raw in MessagePack, and raw in the model."""
 Uuid = Annotated[str, StringConstraints(pattern=UUID_PATTERN)]
 Thumbprint = Annotated[str, StringConstraints(pattern=THUMBPRINT_PATTERN)]

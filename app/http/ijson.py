@@ -5,6 +5,7 @@ see two different things. Here such a body is refused whole.
 """
 
 import re
+from itertools import chain
 
 import jiter
 
@@ -32,7 +33,7 @@ def parse(body: bytes) -> object:
         )
     except ValueError:
         raise _malformed() from None
-    if _may_hold_noncharacters(body) and _has_noncharacter(value):
+    if _may_hold_noncharacters(body) and _holds_noncharacter(value):
         raise _malformed()
     return value
 
@@ -42,17 +43,23 @@ def _may_hold_noncharacters(body: bytes) -> bool:
     return not body.isascii() or b"\\" in body
 
 
-def _has_noncharacter(value: object) -> bool:
-    """RFC 7493 section 2.1: neither in names nor in texts."""
+def has_noncharacter(text: str) -> bool:
+    """Whether the text holds a code point that is none (RFC 7493 section 2.1)."""
+    if text.isascii():
+        return False
+    starts = range(0, len(text), _SLICE)
+    return any(_NONCHARACTER.search(text, at, at + _SLICE) for at in starts)
+
+
+def _holds_noncharacter(value: object) -> bool:
+    """Neither in names nor in texts."""
     if isinstance(value, str):
-        if value.isascii():
-            return False
-        starts = range(0, len(value), _SLICE)
-        return any(_NONCHARACTER.search(value, at, at + _SLICE) for at in starts)
+        return has_noncharacter(value)
     if isinstance(value, list):
-        return any(map(_has_noncharacter, value))
+        return any(map(_holds_noncharacter, value))
     if isinstance(value, dict):
-        return any(map(_has_noncharacter, value)) or any(map(_has_noncharacter, value.values()))
+        inner = chain(value, value.values())
+        return any(map(_holds_noncharacter, inner))
     return False
 
 

@@ -26,6 +26,7 @@ from app.errors import (
     Unavailable,
 )
 from app.http.bodies import JsonBody
+from app.http.formats import JSON, MESSAGEPACK
 from app.http.refusals import (
     BEARER,
     PROOF,
@@ -107,6 +108,7 @@ def describe_calls(app: FastAPI) -> None:
         if app.openapi_schema is None:
             document = describe()
             _complete(document, list(_calls(app)))
+            _add_messagepack(document)
             app.openapi_schema = document
         return app.openapi_schema
 
@@ -148,7 +150,7 @@ def _complete(document: dict[str, Any], calls: list[_Call]) -> None:
         operation = document["paths"][call.path][call.method]
         if call.body is not None:
             schema = references[call.body.model, "validation"]
-            content = {"application/json": {"schema": schema}}
+            content = {JSON.media_type: {"schema": schema}}
             operation["requestBody"] = {"required": True, "content": content}
         operation["security"] = [{key: [] for key in sorted(way)} for way in call.ways]
         _add_refusals(operation["responses"], call)
@@ -169,6 +171,16 @@ def _add_models(schemas: dict[str, Any], calls: list[_Call]) -> dict[Any, Any]:
     )
     schemas |= definitions.get("$defs", {})
     return references
+
+
+def _add_messagepack(document: dict[str, Any]) -> None:
+    """Whatever is said in JSON may be said in MessagePack; there, what the schema calls base64 is
+    raw bytes."""
+    for operation in (each for path in document["paths"].values() for each in path.values()):
+        for holder in (operation.get("requestBody", {}), *operation["responses"].values()):
+            content = holder.get("content", {})
+            if JSON.media_type in content:
+                content[MESSAGEPACK.media_type] = content[JSON.media_type]
 
 
 def _add_refusals(responses: dict[str, Any], call: _Call) -> None:

@@ -7,11 +7,14 @@ from starlette.requests import Request
 
 from app.errors import Invalid
 from app.http.fields import DIGITS
+from app.http.formats import MESSAGEPACK, Format
 from app.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT, MAX_WAIT_SECONDS
 from app.sync.cursor import MAX_LENGTH
 from app.sync.digest import BUCKETS
 from app.sync.digests import BucketRequest, Digests
 from app.sync.errors import CursorInvalid
+from app.sync.render import JSON, Rendering
+from app.sync.render_packed import PACKED
 from app.sync.service import PullRequest, SyncService
 from app.sync.versions import COLLECTIONS, Collection
 
@@ -24,6 +27,11 @@ def sync_of(request: Request) -> SyncService:
 def digests_of(request: Request) -> Digests:
     """The running application's digests."""
     return cast("Digests", request.app.state.digests)
+
+
+def rendering_in(format_: Format) -> Rendering:
+    """How answers with ciphertext are put together in a format."""
+    return PACKED if format_ is MESSAGEPACK else JSON
 
 
 class DigestIn(BaseModel):
@@ -46,18 +54,20 @@ class PullIn(BaseModel):
     wait: Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS), DIGITS] = 0
     bucket: Annotated[int, Field(ge=0, lt=BUCKETS), DIGITS] | None = None
 
-    def request(self) -> PullRequest | BucketRequest:
+    def request(self, rendering: Rendering = JSON) -> PullRequest | BucketRequest:
         """What to pull. Raises CursorInvalid or Invalid."""
         if self.cursor is not None and len(self.cursor) > MAX_LENGTH:
             raise CursorInvalid
         collections = _collections(self.collections)
         if self.bucket is None:
-            return PullRequest(self.cursor or None, collections, self.limit, self.wait)
+            return PullRequest(self.cursor or None, collections, self.limit, self.wait, rendering)
         if len(collections) != 1:
             raise _fault("collections", "must name one collection where a bucket is asked for")
         if self.wait:
             raise _fault("wait", "does not go with a bucket")
-        return BucketRequest(collections[0], self.bucket, self.cursor or None, self.limit)
+        return BucketRequest(
+            collections[0], self.bucket, self.cursor or None, self.limit, rendering
+        )
 
 
 def _collections(names: str | None) -> tuple[Collection, ...]:

@@ -16,12 +16,13 @@ from app.auth.admission import AdmittedDatabase
 from app.clock import Clock
 from app.database.port import Rows, Statement
 from app.limits import MAX_PULL_BYTES, MAX_VERSIONS
-from app.sync import digest_store, render, store
+from app.sync import digest_store, store
 from app.sync.cursor import Position, open_cursor, seal
 from app.sync.digest import Digest, HashedVersion
 from app.sync.digest_store import Sized
 from app.sync.errors import ResetRequired
 from app.sync.page import page_end
+from app.sync.render import JSON, Rendering
 from app.sync.service import reset_reason
 from app.sync.store import State
 from app.sync.versions import Collection
@@ -48,6 +49,7 @@ class BucketRequest:
     bucket: int
     cursor: str | None
     limit: int
+    rendering: Rendering = JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +102,15 @@ class Digests:
         chosen = [item_id for seq, _, item_id in head if seq <= end]
         has_more = not is_all or len(chosen) < len(head)
         last = end if has_more else state.seq
-        contents = store.select_contents((request.collection, each) for each in chosen)
+        keys = ((request.collection, each) for each in chosen)
+        contents = store.select_contents(keys, request.rendering.sealed_version)
         rows = await db.read([store.select_commit_at(last), *contents])
         tag = rows[0][0][1] if rows[0] else b""
         floor = state.purged_seq if position is None else position.floor
         place = Position(last, state.epoch, tag, floor)
         cursor = seal(self._cursor_keys[0], db.user_id, place)
         versions = rows[1] if contents else []
-        return render.page(versions, cursor, has_more=has_more, now=int(self._clock()))
+        return request.rendering.page(versions, cursor, has_more, int(self._clock()))
 
     async def _head(
         self, db: AdmittedDatabase, request: BucketRequest, position: Position | None

@@ -1,6 +1,7 @@
 """Wire shapes of `/sync`."""
 
-from typing import Annotated, NotRequired
+from collections.abc import Callable
+from typing import Annotated, Any, NotRequired, TypeAlias
 
 from pydantic import (
     BeforeValidator,
@@ -15,7 +16,8 @@ from typing_extensions import TypedDict
 
 from app.config import Settings
 from app.errors import Invalid
-from app.http.fields import BASE64_SCHEMA, In, Out, Uuid, decode_base64
+from app.http.fields import BASE64_SCHEMA, In, NotBytes, Out, Uuid
+from app.http.messagepack import Budget
 from app.limits import MAX_CLOCK_ENTRIES
 from app.sync.errors import CursorInvalid, TooManyChanges
 from app.sync.plan import Rejection, Verdict
@@ -36,6 +38,13 @@ def check_parts(body: bytes, settings: Settings) -> None:
     Parsed, a part weighs a hundred times the two bytes in which it can be spelled."""
     if len(body.translate(None, _NO_PARTS)) > settings.max_push_changes * PARTS_PER_CHANGE:
         raise TooManyChanges(limit=settings.max_push_changes)
+
+
+def push_budget(settings: Settings) -> Budget:
+    """The same of a push in MessagePack, counted as it is read."""
+    most = settings.max_push_changes
+    longest = max(most, MAX_SHOWN_CLOCK_ENTRIES)
+    return Budget(longest, most * PARTS_PER_CHANGE, TooManyChanges(limit=most))
 
 
 def _not_crowded(value: object) -> object:
@@ -65,25 +74,29 @@ class ChangeIn(TypedDict):
     vector_clock: dict[Uuid, int]
     key_epoch: Annotated[int, Field(ge=1, le=MAX_EPOCH)]
     is_deleted: bool
-    encrypted_data: Annotated[str, WithJsonSchema(BASE64_SCHEMA)]
+    encrypted_data: Annotated[Any, WithJsonSchema(BASE64_SCHEMA)]
+    """Bytes as the body's format has them: `changes_of` reads them."""
     entry_id: NotRequired[Uuid | None]
     device_id: NotRequired[Uuid | None]
 
 
-def changes_of(body: "PushIn", pusher: str) -> list[Change]:
+BytesOf: TypeAlias = Callable[[object], bytes]
+
+
+def changes_of(body: "PushIn", pusher: str, bytes_of: BytesOf) -> list[Change]:
     """The changes as values, written by the pusher unless they name another author. Raises Invalid
-    for what is no base64, and for an `entry_id` on anything but a tag."""
-    return [_change_of(sent, at, pusher) for at, sent in enumerate(body.changes)]
+    where `bytes_of` finds no bytes, and for an `entry_id` on anything but a tag."""
+    return [_change_of(sent, at, pusher, bytes_of) for at, sent in enumerate(body.changes)]
 
 
-def _change_of(sent: ChangeIn, at: int, pusher: str) -> Change:
+def _change_of(sent: ChangeIn, at: int, pusher: str, bytes_of: BytesOf) -> Change:
     entry_id = sent.get("entry_id")
     if entry_id is not None and sent["collection"] != "tags":
         raise _fault(at, "entry_id", "only tags have one")
     try:
-        data = decode_base64(sent["encrypted_data"])
-    except ValueError:
-        raise _fault(at, "encrypted_data", "must be base64") from None
+        data = bytes_of(sent["encrypted_data"])
+    except NotBytes as error:
+        raise _fault(at, "encrypted_data", error.reason) from None
     return Change(
         sent["collection"],
         sent["id"],

@@ -1,11 +1,13 @@
-"""Answers that carry ciphertext, as JSON bytes put together from parts.
+"""Answers that carry ciphertext, as bytes put together from parts: what both formats share, and
+JSON. MessagePack is in `render_packed`.
 
 Each version becomes its bytes on the wire while its row is read. What is spliced in is safe by
 where it comes from: ids and clocks are stored in the one spelling they were checked in, and the
 rest are numbers and base64.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import orjson
@@ -20,6 +22,22 @@ _BOOLEANS = ("false", "true")
 SealedVersion: TypeAlias = tuple[int, Collection, str, bytes, bytes, bytes]
 """A version in its wire form: sequence number, collection and id of its item, and then the three
 parts that are joined once. A plain tuple, since a page makes hundreds."""
+
+Found: TypeAlias = Iterable[Sequence[SealedVersion]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """How answers are put together in one format.
+
+    `sealed_version` makes of a content row its wire form; `page(versions, cursor, has_more, now)`
+    is the answer to a pull, `pushed(results, found, cursor, now)` that to a push, where versions
+    that did not fit are null.
+    """
+
+    sealed_version: Callable[..., SealedVersion]
+    page: Callable[[Sequence[SealedVersion], str, bool, int], bytes]
+    pushed: Callable[[Sequence[Result], Found, str, int], bytes]
 
 
 def sealed_version(
@@ -45,8 +63,7 @@ def sealed_version(
     return (seq, collection, item_id, head, pybase64.b64encode(encrypted_data), tail)
 
 
-def page(versions: Sequence[SealedVersion], cursor: str, *, has_more: bool, now: int) -> bytes:
-    """The answer to a pull."""
+def _page(versions: Sequence[SealedVersion], cursor: str, has_more: bool, now: int) -> bytes:
     parts: list[bytes] = []
     before = b'{"changes":['
     last: tuple[int, Collection, str] | None = None
@@ -63,17 +80,12 @@ def page(versions: Sequence[SealedVersion], cursor: str, *, has_more: bool, now:
     return b"".join(parts)
 
 
-def pushed(
-    results: Sequence[Result], found: Iterable[Sequence[SealedVersion]], cursor: str, *, now: int
-) -> bytes:
-    """The answer to a push; versions that did not fit are null."""
+def _pushed(results: Sequence[Result], found: Found, cursor: str, now: int) -> bytes:
     shown = results_with_versions(results, found)
     return orjson.dumps({"results": shown, "cursor": cursor, "server_time": now})
 
 
-def results_with_versions(
-    results: Sequence[Result], found: Iterable[Sequence[SealedVersion]]
-) -> list[dict[str, object]]:
+def results_with_versions(results: Sequence[Result], found: Found) -> list[dict[str, object]]:
     """Each result, in request order, with the item's versions where the client needs them."""
     versions = {key: b"".join(parts) for each in found for key, parts in _by_item(each).items()}
     return [_result(result, versions) for result in results]
@@ -105,3 +117,6 @@ def _by_item(versions: Iterable[SealedVersion]) -> dict[ItemKey, list[bytes]]:
 
 def _text_or_null(text: str | None) -> str:
     return "null" if text is None else f'"{text}"'
+
+
+JSON = Rendering(sealed_version, _page, _pushed)

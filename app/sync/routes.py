@@ -2,15 +2,18 @@
 
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.auth.dependencies import UserDb
 from app.database.port import RowTooLarge
 from app.http.bodies import JsonBody
+from app.http.formats import JSON, Format, sent_in, wanted_by
+from app.http.messagepack import encode
 from app.http.refusals import refuses
 from app.http.routing import StrictRoute
 from app.limits import published_limits
-from app.sync.dependencies import DigestIn, PullIn, digests_of, sync_of
+from app.sync.dependencies import DigestIn, PullIn, digests_of, rendering_in, sync_of
 from app.sync.digests import BucketRequest
 from app.sync.errors import (
     AtomicAborted,
@@ -33,10 +36,13 @@ from app.sync.models import (
     StorageOut,
     changes_of,
     check_parts,
+    push_budget,
 )
 from app.sync.service import PushRequest
 
 router = APIRouter(prefix="/sync", route_class=StrictRoute, tags=["sync"])
+
+_PUSH = JsonBody(PushIn, "max_push_bytes", check=check_parts, budget=push_budget)
 
 
 @router.post("/push", response_class=Response, responses={200: {"model": PushOut}})
@@ -54,32 +60,37 @@ router = APIRouter(prefix="/sync", route_class=StrictRoute, tags=["sync"])
 async def push(
     request: Request,
     db: UserDb,
-    body: Annotated[PushIn, Depends(JsonBody(PushIn, "max_push_bytes", check=check_parts))],
+    body: Annotated[PushIn, Depends(_PUSH)],
 ) -> Response:
+    wanted = wanted_by(request)
     asked = PushRequest(
-        changes=changes_of(body, db.device_id),
+        changes=changes_of(body, db.device_id, sent_in(request).bytes_of),
         atomic=body.atomic,
         confirm_deletes=body.confirm_deletes,
         is_reset=body.is_reset,
         reset_from=body.reset_from,
+        rendering=rendering_in(wanted),
     )
-    return _json(await sync_of(request).push(db, asked))
+    return _answer(await sync_of(request).push(db, asked), wanted)
 
 
 @router.get("/pull", response_class=Response, responses={200: {"model": PullOut}})
 @refuses(CursorInvalid, ResetRequired)
 async def pull(request: Request, db: UserDb, query: Annotated[PullIn, Query()]) -> Response:
-    sync, asked = sync_of(request), query.request()
+    wanted = wanted_by(request)
+    sync, asked = sync_of(request), query.request(rendering_in(wanted))
     if isinstance(asked, BucketRequest):
-        return _json(await digests_of(request).pull(db, asked))
+        return _answer(await digests_of(request).pull(db, asked), wanted)
     if asked.wait_seconds:
         await sync.wait_for_news(db, asked)
-    return _json(await sync.pull(db, asked))
+    return _answer(await sync.pull(db, asked), wanted)
 
 
 @router.get("/digest", response_class=Response, responses={200: {"model": DigestOut}})
 async def digest(request: Request, db: UserDb, query: Annotated[DigestIn, Query()]) -> Response:
-    return _json(await digests_of(request).digest(db, query.collection))
+    wanted = wanted_by(request)
+    found = await digests_of(request).digest(db, query.collection)
+    return _answer(found if wanted is JSON else encode(orjson.loads(found)), wanted)
 
 
 @router.get("/status")
@@ -99,5 +110,5 @@ async def status(request: Request, db: UserDb) -> StatusOut:
     )
 
 
-def _json(body: bytes) -> Response:
-    return Response(body, media_type="application/json")
+def _answer(body: bytes, format_: Format) -> Response:
+    return Response(body, media_type=format_.media_type)

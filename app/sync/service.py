@@ -11,7 +11,7 @@ from app.config import Settings
 from app.database.port import Plan, Rows, Statement
 from app.limits import MAX_PULL_BYTES, versions_limit
 from app.signals import Signals
-from app.sync import render, store
+from app.sync import store
 from app.sync.cursor import TAG_BYTES, Position, open_cursor, seal
 from app.sync.errors import (
     AtomicAborted,
@@ -28,7 +28,7 @@ from app.sync.page import page_end
 from app.sync.plan import FREE_DELETES, Account, Items, PushPlan, Reset, Result, Totals, plan_push
 from app.sync.quota import storage_limit
 from app.sync.recent_deletes import RecentDeletes
-from app.sync.render import SealedVersion
+from app.sync.render import JSON, Rendering, SealedVersion, results_with_versions
 from app.sync.store import State
 from app.sync.versions import COLLECTIONS, Change, Collection, ItemKey
 
@@ -45,6 +45,7 @@ class PushRequest:
     confirm_deletes: int | None
     is_reset: bool
     reset_from: str | None
+    rendering: Rendering = JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class PullRequest:
     collections: Sequence[Collection]
     limit: int
     wait_seconds: int
+    rendering: Rendering = JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class SyncService:
         decided = await db.decide(judged.reads, judged.plan)
         pushed, rows = decided.outcome, decided.rows[decided.outcome.reads_from :]
         if pushed.aborted:
-            raise AtomicAborted(results=render.results_with_versions(pushed.results, rows))
+            raise AtomicAborted(results=results_with_versions(pushed.results, rows))
         if pushed.reads_from:
             self._signals.notify(db.user_id)
         if pushed.deletes:
@@ -114,7 +116,7 @@ class SyncService:
             self._recent_deletes.note(db.device_id, pushed.deletes, now, confirmed=is_confirmed)
         _log(pushed.results)
         cursor = seal(self._cursor_keys[0], db.user_id, pushed.position)
-        return render.pushed(pushed.results, rows, cursor, now=now)
+        return request.rendering.pushed(pushed.results, rows, cursor, now)
 
     async def pull(self, db: AdmittedDatabase, request: PullRequest) -> bytes:
         """The next page of changes after the cursor. Raises CursorInvalid or ResetRequired."""
@@ -124,7 +126,7 @@ class SyncService:
             self._housekeeping.note_pull(db.user_id, db.device_id, position.seq)
         cursor = seal(self._cursor_keys[0], db.user_id, found.position)
         now = int(self._clock())
-        return render.page(found.versions, cursor, has_more=found.has_more, now=now)
+        return request.rendering.page(found.versions, cursor, found.has_more, now)
 
     async def wait_for_news(self, db: AdmittedDatabase, request: PullRequest) -> None:
         """Returns when a pull may bring something, after `wait_seconds` at the latest."""
@@ -192,7 +194,12 @@ class _Pull:
             return ()
         end = page_end(head, self._request.limit, MAX_PULL_BYTES)
         return (
-            store.select_page(self._request.collections, self._after, end),
+            store.select_page(
+                self._request.collections,
+                self._after,
+                end,
+                self._request.rendering.sealed_version,
+            ),
             store.select_commit_at(end),
         )
 
@@ -245,7 +252,7 @@ class _Push:
         )
         plan = plan_push(account, items, self._request.changes, now=self._now, reset=reset)
         if self._request.atomic and plan.failures:
-            shown = _shown(plan.failures, plan.stored)
+            shown = _shown(plan.failures, plan.stored, JSON)  # as every problem is
             position = Position(state.seq, state.epoch, state.tag)
             return Plan(shown, _Pushed(plan.failures, position, 0, aborted=True))
         totals = plan.totals()
@@ -254,7 +261,7 @@ class _Push:
         return self._written(plan, totals, state)
 
     def _written(self, plan: PushPlan, totals: Totals, state: State) -> Plan[_Pushed]:
-        shown = _shown(plan.results, plan.remaining)
+        shown = _shown(plan.results, plan.remaining, self._request.rendering)
         if not plan.after:
             position = Position(state.seq, state.epoch, state.tag)
             return Plan(shown, _Pushed(plan.results, position, 0))
@@ -312,7 +319,7 @@ def reset_reason(position: Position, state: State, tags: Rows) -> str | None:
     return None
 
 
-def _shown(results: Sequence[Result], items: Items) -> list[Statement]:
+def _shown(results: Sequence[Result], items: Items, rendering: Rendering) -> list[Statement]:
     """Reads the items whose versions the answer shows, as far as they fit; the rest is null."""
     room = MAX_PULL_BYTES
     keys: dict[ItemKey, None] = {}
@@ -324,7 +331,7 @@ def _shown(results: Sequence[Result], items: Items) -> list[Statement]:
         if room < 0:
             break
         keys[key] = None
-    return store.select_contents(keys)
+    return store.select_contents(keys, rendering.sealed_version)
 
 
 def _log(results: Sequence[Result]) -> None:

@@ -1,8 +1,8 @@
 """SQL of items and their sequence: statements out, rows in; nothing here runs anything."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -10,7 +10,7 @@ from app.database.port import Many, Statement, Work, guard
 from app.limits import MAX_VERSIONS
 from app.sync import clock as clocks
 from app.sync.plan import Items, PushPlan, Totals
-from app.sync.render import sealed_version
+from app.sync.render import SealedVersion, sealed_version
 from app.sync.versions import COLLECTIONS, Change, Collection, ItemKey, Version
 
 Row = tuple[Any, ...]
@@ -206,7 +206,11 @@ def _content(name: Collection) -> str:
     return f"SELECT {columns} FROM {_TABLES[name]}"
 
 
-def select_contents(keys: Iterable[ItemKey]) -> list[Statement]:
+Seal: TypeAlias = Callable[..., SealedVersion]
+"""What makes the wire form of a content row: `Rendering.sealed_version`."""
+
+
+def select_contents(keys: Iterable[ItemKey], each: Seal = sealed_version) -> list[Statement]:
     """All versions of these items, as `SealedVersion`s."""
     ids: dict[Collection, list[str]] = {}
     for collection, item_id in keys:
@@ -215,7 +219,7 @@ def select_contents(keys: Iterable[ItemKey]) -> list[Statement]:
         Statement(
             f"{_content(name)} WHERE {_IN_IDS} ORDER BY seq",
             (orjson.dumps(wanted).decode(),),
-            sealed_version,
+            each,
         )
         for name, wanted in ids.items()
     ]
@@ -233,12 +237,14 @@ def select_head(collections: Sequence[Collection], after: int, limit: int) -> St
     return Statement(f"{heads} ORDER BY seq LIMIT ?2", (after, limit + MAX_VERSIONS))
 
 
-def select_page(collections: Sequence[Collection], after: int, end: int) -> Statement:
+def select_page(
+    collections: Sequence[Collection], after: int, end: int, each: Seal = sealed_version
+) -> Statement:
     """The items of these collections after one place and up to another, as `SealedVersion`s."""
     contents = " UNION ALL ".join(
         f"{_content(name)} WHERE seq > ?1 AND seq <= ?2" for name in collections
     )
-    return Statement(f"{contents} ORDER BY seq", (after, end), sealed_version)
+    return Statement(f"{contents} ORDER BY seq", (after, end), each)
 
 
 def select_commit_at(seq: int) -> Statement:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import main, run_rounds
+from bench.items import packed
 from bench.lanes import Lane, WrongAnswer, cursor_of, open_lane
 from bench.results import ROWS, results_of
 from bench.rounds import GROUPS, Load
@@ -63,6 +64,14 @@ def test_a_push_that_was_not_stored_whole_gives_no_number(tmp_path: Path, answer
 def test_a_cursor_is_found_at_the_end_of_a_page_and_nowhere_else() -> None:
     assert cursor_of(b'{"changes":[],"cursor":"abc","has_more":true,"server_time":1}') == "abc"
     assert cursor_of(b'{"changes":[]}') == ""
+
+
+def test_a_cursor_is_found_in_messagepack_as_well() -> None:
+    for cursor in ("abc", "a" * 31, "a" * 32, "-_." * 20):
+        page = packed(
+            {"changes": [], "cursor": cursor, "has_more": True, "server_time": 1}, "msgpack"
+        )
+        assert cursor_of(page) == cursor
 
 
 def _spoil(lane: Lane) -> None:

@@ -54,6 +54,25 @@ def test_a_push_is_described_down_to_its_changes(debug: Settings) -> None:
     assert {"collection", "id", "vector_clock", "encrypted_data"} <= set(change)
 
 
+def test_whatever_is_said_in_json_may_be_said_in_messagepack(debug: Settings) -> None:
+    said = 0
+    for item in document(debug)["paths"].values():
+        for operation in item.values():
+            for holder in (operation.get("requestBody", {}), *operation["responses"].values()):
+                content = holder.get("content", {})
+                if "application/json" in content:
+                    said += 1
+                    assert content["application/msgpack"] == content["application/json"]
+    assert said > 20
+
+
+def test_bytes_are_described_alike_coming_and_going(debug: Settings) -> None:
+    schemas = document(debug)["components"]["schemas"]
+    for name in ("LoginIn", "ChallengeOut"):
+        challenge = schemas[name]["properties"]["challenge"]
+        assert (challenge["type"], challenge["contentEncoding"]) == ("string", "base64")
+
+
 def test_every_reference_leads_somewhere(debug: Settings) -> None:
     found = document(debug)
     references = {
@@ -131,9 +150,8 @@ def test_nothing_of_the_frameworks_own_errors_is_left(debug: Settings) -> None:
     for operation in operations(found).values():
         for status, response in operation["responses"].items():
             kinds = set(response.get("content", {}))
-            assert kinds <= {
-                "application/problem+json" if int(status) >= 400 else "application/json"
-            }
+            both = {"application/json", "application/msgpack"}
+            assert kinds <= ({"application/problem+json"} if int(status) >= 400 else both)
 
 
 def test_bounds_of_numbers_are_in_the_document(debug: Settings) -> None:

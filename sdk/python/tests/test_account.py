@@ -25,6 +25,7 @@ from echolia import (
     erase_device,
     keep_both,
 )
+from echolia._canonical import b64
 from echolia._export import FORMAT, ExportCheck
 from echolia._import import import_export
 from echolia._sync import silent
@@ -185,7 +186,7 @@ def export_of(desks: Desks) -> bytes:
 
 
 def line(**members: object) -> bytes:
-    return json.dumps(members, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(members, separators=(",", ":"), default=b64).encode() + b"\n"
 
 
 # -- damage

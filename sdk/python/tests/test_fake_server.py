@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -55,5 +54,5 @@ def change_of(change: dict[str, Any]) -> dict[str, Any]:
         "vector_clock": {id_of(name): count for name, count in change["clock"].items()},
         "key_epoch": 1,
         "is_deleted": change.get("deleted", False),
-        "encrypted_data": b64encode(change["content"].encode()).decode(),
+        "encrypted_data": change["content"].encode(),
     }

@@ -16,7 +16,7 @@ from echolia import _bounds as bounds
 from echolia._answers import Answer
 from echolia._auth import DeviceAuth
 from echolia._calls import Call
-from echolia._canonical import b64, new_id
+from echolia._canonical import new_id
 from echolia._clocks import VectorClock
 from echolia._driver import Driver
 from echolia._keyring import Keyring
@@ -127,7 +127,7 @@ def test_a_version_set_aside_goes_when_a_later_one_opens(desks: Desks) -> None:
     ana.sync()
     (row,) = desks.server.items[("entries", entry.id)]
     honest = row["encrypted_data"]
-    row["encrypted_data"] = b64(os.urandom(400))
+    row["encrypted_data"] = os.urandom(400)
     assert ben.sync().unopenable == 1
     row["encrypted_data"] = honest
     ana.entries.edit(entry.id, "three")
@@ -167,7 +167,7 @@ def forged_row(device_id: str, clock: dict[str, int], envelope: bytes) -> Row:
         "vector_clock": clock,
         "key_epoch": 1,
         "is_deleted": False,
-        "encrypted_data": b64(envelope),
+        "encrypted_data": envelope,
     }
 
 

@@ -284,7 +284,7 @@ def test_a_flipped_bit_is_set_aside_and_overwrites_nothing(desks: Desks) -> None
     ana.entries.edit(entry.id, "good, later")
     ana.sync()
     (row,) = desks.server.items[("entries", entry.id)]
-    row["encrypted_data"] = row["encrypted_data"][:200] + "AAAA" + row["encrypted_data"][204:]
+    row["encrypted_data"] = row["encrypted_data"][:200] + b"AAAA" + row["encrypted_data"][204:]
     report = ben.sync()
     assert (report.unopenable, ben.texts()) == (1, ["good"])
     ben.entries.edit(entry.id, "written after the forgery")

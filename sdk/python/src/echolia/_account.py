@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ._calls import Call, Exchange, Proof
-from ._canonical import b64, b64url
+from ._canonical import b64url
 from ._errors import NotAuthenticated
 from ._export import ExportSummary, fetch_export
 from ._files import sync_folder
@@ -138,7 +138,7 @@ def _delete_account(keyring: Keyring) -> Exchange[None]:
             "challenge"
         )
         statement = signed_statement("delete-account", keyring.origin, challenge, thumbprint)
-        body = {"challenge": b64(challenge), "signature": b64(keyring.signing.sign(statement))}
+        body = {"challenge": challenge, "signature": keyring.signing.sign(statement)}
         try:
             yield Call("DELETE", "/account", body)
         except NotAuthenticated as refusal:

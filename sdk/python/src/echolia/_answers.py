@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from ._errors import (
     RateLimited,
     Refused,
 )
+from ._formats import read
 
 if TYPE_CHECKING:
     import httpx
@@ -33,7 +33,7 @@ _PROBLEM_FIELDS = frozenset({"type", "title", "status", "detail", "code"})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A JSON object whose members are checked as they are read; AnswerInvalid otherwise."""
+    """An object whose members are checked as they are read; AnswerInvalid otherwise."""
 
     fields: Mapping[str, Any]
 
@@ -53,6 +53,10 @@ class Answer:
         return bool(self._typed(name, bool))
 
     def data(self, name: str) -> bytes:
+        """Bytes: as they are, or as the base64 that JSON makes of them."""
+        value = self.fields.get(name)
+        if type(value) is bytes:
+            return value
         try:
             return unb64(self.text(name))
         except ValueError:
@@ -86,9 +90,9 @@ def read_answer(response: httpx.Response) -> Answer:
     if not response.content:
         return Answer({})
     try:
-        return Answer.of(json.loads(response.content))
+        return Answer.of(read(response.content, response.headers.get("Content-Type", "")))
     except (ValueError, RecursionError):
-        raise AnswerInvalid("the server's answer is not JSON") from None
+        raise AnswerInvalid("the server's answer is neither MessagePack nor JSON") from None
 
 
 def problem_code(response: httpx.Response) -> str:

@@ -26,6 +26,8 @@ class Proof(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """A request. What is bytes in the protocol is bytes in `body`, whatever form carries it."""
+
     method: str
     path: str
     body: Mapping[str, Any] | None = None

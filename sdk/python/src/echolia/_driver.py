@@ -14,6 +14,7 @@ from ._auth import DeviceAuth, KeyProof, NonceJar
 from ._bounds import UNBOUNDED, bound
 from ._calls import Call, Exchange, Proof, T
 from ._errors import Offline, RateLimited, Refused
+from ._formats import JSON, MESSAGEPACK, write
 from ._keys import Signer
 from ._patience import OnWait, is_worth_waiting, pause, unnoticed
 from ._session import Session
@@ -44,12 +45,13 @@ class Driver:
             Proof.KEY: KeyProof(signer, origin, nonces),
             Proof.NONE: None,
         }
+        self._media_type = MESSAGEPACK
         self._http = httpx.Client(
             base_url=origin,
             transport=transport,
             timeout=_TIMEOUT,
             # Packed, a few bytes could become gigabytes; ciphertext does not shrink anyway.
-            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity"},
             event_hooks={"response": [bound]},
             # Plain http has no certificates to check, and loading the roots takes 0.1 s.
             verify=origin.startswith("https:"),
@@ -101,25 +103,36 @@ class Driver:
         raise AssertionError("unreachable")
 
     def _once(self, call: Call) -> Answer:
-        response = self._http.request(
-            call.method,
-            call.path,
-            json=call.body,
-            params=call.params,
-            auth=self._auth[call.proof],
-        )
+        response = self._asked(call)
+        if response.status_code == 415 and self._media_type == MESSAGEPACK:
+            # An older server, which has read nothing of it.
+            self._media_type = JSON
+            response = self._asked(call)
         if not response.is_success:
             raise refusal(response)
         return read_answer(response)
 
+    def _asked(self, call: Call) -> httpx.Response:
+        written = write(call.body, self._media_type)
+        return self._http.request(
+            call.method,
+            call.path,
+            content=written.content,
+            headers=written.headers,
+            params=call.params,
+            auth=self._auth[call.proof],
+        )
+
     @contextmanager
     def stream(self, call: Call) -> Iterator[Iterator[bytes]]:
         """One answer's bytes as they come, however many. Refused; Offline when they stop coming."""
+        written = write(call.body, self._media_type)
         try:
             with self._http.stream(
                 call.method,
                 call.path,
-                json=call.body,
+                content=written.content,
+                headers=written.headers,
                 auth=self._auth[call.proof],
                 extensions={UNBOUNDED: True},
             ) as response:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ._answers import Answer
 from ._calls import Call, Exchange, Proof
-from ._canonical import b64, b64url, id_bytes, sha256
+from ._canonical import b64url, id_bytes, sha256
 from ._errors import (
     AnswerInvalid,
     PairingCancelled,
@@ -110,7 +110,7 @@ class Inviter:
             raise PairingError("the new device has no key that this version can send secrets to")
         self._joiner = joiner
         self._agreement = transcript.reveal(self._nonce)
-        yield from _step(Call("POST", f"{path}/reveal", {"nonce": b64(self._nonce)}))
+        yield from _step(Call("POST", f"{path}/reveal", {"nonce": self._nonce}))
 
     def approve(self, code: str) -> Exchange[None]:
         """The new device belongs to the account, if its code was typed right.
@@ -160,9 +160,9 @@ class Inviter:
         parcel = agreement.close(payload, recipient, self._keyring.signing)
         return {
             "key_thumbprint": b64url(joiner.public_key.thumbprint),
-            "wrapped_cek": b64(parcel.wrapped_cek),
-            "ciphertext": b64(parcel.ciphertext),
-            "signature": b64(parcel.signature),
+            "wrapped_cek": parcel.wrapped_cek,
+            "ciphertext": parcel.ciphertext,
+            "signature": parcel.signature,
         }
 
 
@@ -187,9 +187,9 @@ class Joining:
     def join(self) -> Exchange[None]:
         body = {
             **device_fields(self._keyring),
-            "nonce": b64(self._nonce),
-            "signature": b64(self._keyring.signing.sign(self._transcript.first)),
-            "mac": b64(self._transcript.mac()),
+            "nonce": self._nonce,
+            "signature": self._keyring.signing.sign(self._transcript.first),
+            "mac": self._transcript.mac(),
         }
         yield from _step(Call("POST", f"{self._path}/join", body, proof=Proof.KEY))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ._calls import Call, Exchange, Proof
-from ._canonical import b64
 from ._errors import RecoveryDelayed, RecoveryRefused, Refused
 from ._keyring import Keyring
 from ._recovery import KeptRecovery, RecoveryKeys
@@ -22,9 +21,9 @@ def put_recovery(
     if keyring.user_id is None:
         raise ValueError("only a device of an account has anything to recover")
     body: dict[str, Any] = {
-        "locator": b64(kept.locator),
-        "authenticator_hash": b64(kept.authenticator_hash),
-        "bundle": b64(kept.seal_bundle(keyring.user_id, keyring.key_epochs)),
+        "locator": kept.locator,
+        "authenticator_hash": kept.authenticator_hash,
+        "bundle": kept.seal_bundle(keyring.user_id, keyring.key_epochs),
     }
     if delay_seconds is not None:
         body["delay_seconds"] = delay_seconds
@@ -62,10 +61,10 @@ def _recover_once(keyring: Keyring, keys: RecoveryKeys) -> Exchange[tuple[Sessio
     statement = signed_statement("recover", keyring.origin, challenge, thumbprint)
     body = {
         **device_fields(keyring),
-        "locator": b64(keys.locator),
-        "authenticator": b64(keys.authenticator),
-        "challenge": b64(challenge),
-        "signature": b64(keyring.signing.sign(statement)),
+        "locator": keys.locator,
+        "authenticator": keys.authenticator,
+        "challenge": challenge,
+        "signature": keyring.signing.sign(statement),
     }
     answer = yield Call("POST", "/auth/recover", body, proof=Proof.NONE)
     return Session.read(answer), answer.data("bundle")

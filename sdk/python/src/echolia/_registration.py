@@ -9,7 +9,6 @@ from typing import Any
 
 from ._answers import Answer
 from ._calls import Call, Exchange, Proof
-from ._canonical import b64
 from ._errors import AnswerInvalid, Refused
 from ._keyring import Keyring
 from ._keys import wrapping_statement
@@ -46,27 +45,27 @@ def _register_once(keyring: Keyring, sealed_name: str | None, on_work: OnWait) -
     statement = signed_statement("register", keyring.origin, challenge, thumbprint)
     body: dict[str, Any] = {
         **device_fields(keyring),
-        "challenge": b64(challenge),
-        "signature": b64(keyring.signing.sign(statement)),
+        "challenge": challenge,
+        "signature": keyring.signing.sign(statement),
     }
     if sealed_name is not None:
         body["device_name"] = sealed_name
     if asked.has("proof_of_work"):
         difficulty = _difficulty(asked.object("proof_of_work"))
         on_work(2.0**difficulty / _TRIES_PER_SECOND, "proof_of_work")
-        body["proof_of_work"] = b64(solve(challenge, difficulty))
+        body["proof_of_work"] = solve(challenge, difficulty)
     answer = yield Call("POST", "/auth/register", body, proof=Proof.NONE)
     return Session.read(answer)
 
 
-def device_fields(keyring: Keyring) -> dict[str, str]:
+def device_fields(keyring: Keyring) -> dict[str, Any]:
     """What register and join both say about this device."""
     signing, wrapping = keyring.signing, keyring.wrapping.public
     statement = wrapping_statement(keyring.origin, signing.public, wrapping)
     return {
         "public_key": signing.public.pem,
         "wrapping_key": wrapping.pem,
-        "wrapping_key_signature": b64(signing.sign(statement)),
+        "wrapping_key_signature": signing.sign(statement),
         "device_type": "desktop",
         "platform": _PLATFORMS.get(sys.platform, "linux"),
     }

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from ._answers import Answer
-from ._canonical import b64, sha256
+from ._canonical import sha256
 from ._clocks import VectorClock
 from ._errors import AnswerInvalid
 
@@ -61,7 +61,7 @@ class Version:
             "vector_clock": self.clock.as_dict(),
             "key_epoch": self.key_epoch,
             "is_deleted": self.is_deleted,
-            "encrypted_data": b64(self.envelope),
+            "encrypted_data": self.envelope,
         }
         return {**change, "device_id": self.device_id} if with_author else change
 

@@ -1,11 +1,12 @@
 """Bytes to values and back as MessagePack, with the strictness of `ijson`: what JSON could not say
 is refused, and so is what two readers could read differently.
 
-Of the readers there are, only this one shows the pairs of a map, and counts as it goes: a few bytes
-of MessagePack can ask for a gigabyte of empty lists.
+Of the readers there are, only this one shows the pairs of a map, and lets them be counted as it
+goes: a few bytes of MessagePack can ask for a gigabyte of empty lists.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from math import isfinite
 from typing import Any, NoReturn
@@ -21,30 +22,34 @@ CONTAINER_PARTS = 8
 _PLAIN = frozenset((dict, list, str, bytes, int, float, bool, type(None)))
 
 
+@dataclass(frozen=True, slots=True)
 class Budget:
     """How much a body may hold: `longest` elements in one list or map, `parts` in all. What holds
     more is answered with `refusal`."""
 
-    def __init__(self, longest: int, parts: int, refusal: EcholiaError) -> None:
-        self.longest = longest
-        self.refusal = refusal
-        self._left = parts
+    longest: int
+    parts: int
+    refusal: EcholiaError
 
-    def take_list(self, values: list[Any]) -> list[Any]:
-        """A list that was read to its end."""
-        self._left -= len(values) + CONTAINER_PARTS
+
+class _Count:
+    """What is left of a budget while a body is read. Raises its refusal."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._left = budget.parts
+        self._refusal = budget.refusal
+
+    def take(self, found: Any) -> Any:
+        """A list or a map that was read to its end."""
+        self._left -= len(found) + CONTAINER_PARTS
         if self._left < 0:
-            raise self.refusal
-        return values
+            raise self._refusal
+        return found
 
-    def take_map(self, pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
+    def take_pairs(self, pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
         """A map that was read to its end, whose keys must all be different."""
-        count = len(pairs)
-        self._left -= count + CONTAINER_PARTS
-        if self._left < 0:
-            raise self.refusal
-        found = dict(pairs)
-        if len(found) != count:
+        found = dict(self.take(pairs))
+        if len(found) != len(pairs):
             raise _malformed()
         return found
 
@@ -54,22 +59,38 @@ def parse(body: bytes, budget: Budget) -> object:
     bytes after it, invalid UTF-8, keys that are not text, a key twice in one map, extension types,
     timestamps, NaN and infinities, noncharacters, nesting beyond 200; and the budget's refusal.
     """
+    value = read(body, budget)
+    check(value)
+    return value
+
+
+def read(body: bytes, budget: Budget) -> object:
+    """As `parse`, but for what `check` finds."""
     try:
-        value: object = msgpack.unpackb(
-            body,
-            object_pairs_hook=budget.take_map,
-            list_hook=budget.take_list,
-            ext_hook=_no_extension,
-            max_array_len=budget.longest,
-            max_map_len=budget.longest,
-        )
+        count = _Count(budget)
+        value: object = _unpacked(body, budget, count, object_hook=count.take)
+        if msgpack.packb(value) == body:
+            return value  # a key that stood twice would be missing
+        # One does, or something is not in its shortest form: a slower look tells which.
+        count = _Count(budget)
+        return _unpacked(body, budget, count, object_pairs_hook=count.take_pairs)
     except ValueError as error:
         # Lengths are reserved as they are announced, so the reader has to refuse them itself.
         is_too_long = str(error).endswith(
             (f"array_len({budget.longest})", f"map_len({budget.longest})")
         )
         raise (budget.refusal if is_too_long else _malformed()) from None
-    _check(value)
+
+
+def _unpacked(body: bytes, budget: Budget, count: _Count, **map_hook: Any) -> object:
+    value: object = msgpack.unpackb(
+        body,
+        list_hook=count.take,
+        ext_hook=_no_extension,
+        max_array_len=budget.longest,
+        max_map_len=budget.longest,
+        **map_hook,
+    )
     return value
 
 
@@ -83,8 +104,10 @@ def _no_extension(_code: int, _data: bytes) -> NoReturn:
     raise _malformed()
 
 
-def _check(value: object) -> None:
-    """Level by level, which is a fraction of the cost of value by value."""
+def check(value: object) -> None:
+    """Raises Malformed for what `read` lets through and `parse` refuses: kinds of values, keys that
+    are bytes, NaN and infinities, noncharacters, nesting."""
+    # Level by level, which is a fraction of the cost of value by value.
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
         kinds = set(map(type, level))

@@ -1,12 +1,11 @@
 """Bytes to values and back as MessagePack, with the strictness of `ijson`: what JSON could not say
 is refused, and so is what two readers could read differently.
 
-Of the readers there are, only this one shows the pairs of a map, and lets them be counted as it
-goes: a few bytes of MessagePack can ask for a gigabyte of empty lists.
+Of the readers there are, only this one shows the pairs of a map, and counts as it goes: a few bytes
+of MessagePack can ask for a gigabyte of empty lists.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from math import isfinite
 from typing import Any, NoReturn
@@ -22,34 +21,30 @@ CONTAINER_PARTS = 8
 _PLAIN = frozenset((dict, list, str, bytes, int, float, bool, type(None)))
 
 
-@dataclass(frozen=True, slots=True)
 class Budget:
     """How much a body may hold: `longest` elements in one list or map, `parts` in all. What holds
     more is answered with `refusal`."""
 
-    longest: int
-    parts: int
-    refusal: EcholiaError
+    def __init__(self, longest: int, parts: int, refusal: EcholiaError) -> None:
+        self.longest = longest
+        self.refusal = refusal
+        self._left = parts
 
-
-class _Count:
-    """What is left of a budget while a body is read. Raises its refusal."""
-
-    def __init__(self, budget: Budget) -> None:
-        self._left = budget.parts
-        self._refusal = budget.refusal
-
-    def take(self, found: Any) -> Any:
-        """A list or a map that was read to its end."""
-        self._left -= len(found) + CONTAINER_PARTS
+    def take_list(self, values: list[Any]) -> list[Any]:
+        """A list that was read to its end."""
+        self._left -= len(values) + CONTAINER_PARTS
         if self._left < 0:
-            raise self._refusal
-        return found
+            raise self.refusal
+        return values
 
-    def take_pairs(self, pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
+    def take_map(self, pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
         """A map that was read to its end, whose keys must all be different."""
-        found = dict(self.take(pairs))
-        if len(found) != len(pairs):
+        count = len(pairs)
+        self._left -= count + CONTAINER_PARTS
+        if self._left < 0:
+            raise self.refusal
+        found = dict(pairs)
+        if len(found) != count:
             raise _malformed()
         return found
 
@@ -67,30 +62,20 @@ def parse(body: bytes, budget: Budget) -> object:
 def read(body: bytes, budget: Budget) -> object:
     """As `parse`, but for what `check` finds."""
     try:
-        count = _Count(budget)
-        value: object = _unpacked(body, budget, count, object_hook=count.take)
-        if msgpack.packb(value) == body:
-            return value  # a key that stood twice would be missing
-        # One does, or something is not in its shortest form: a slower look tells which.
-        count = _Count(budget)
-        return _unpacked(body, budget, count, object_pairs_hook=count.take_pairs)
+        value: object = msgpack.unpackb(
+            body,
+            object_pairs_hook=budget.take_map,
+            list_hook=budget.take_list,
+            ext_hook=_no_extension,
+            max_array_len=budget.longest,
+            max_map_len=budget.longest,
+        )
     except ValueError as error:
         # Lengths are reserved as they are announced, so the reader has to refuse them itself.
         is_too_long = str(error).endswith(
             (f"array_len({budget.longest})", f"map_len({budget.longest})")
         )
         raise (budget.refusal if is_too_long else _malformed()) from None
-
-
-def _unpacked(body: bytes, budget: Budget, count: _Count, **map_hook: Any) -> object:
-    value: object = msgpack.unpackb(
-        body,
-        list_hook=count.take,
-        ext_hook=_no_extension,
-        max_array_len=budget.longest,
-        max_map_len=budget.longest,
-        **map_hook,
-    )
     return value
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from app.config import Settings
-from app.errors import Invalid, Malformed, TooLarge, WrongMediaType
+from app.errors import EcholiaError, Invalid, Malformed, TooLarge, WrongMediaType
 from app.http.formats import JSON, Format, sent_in
 from app.http.messagepack import Budget
 from app.http.validation import faults_of, names_in
@@ -45,7 +45,8 @@ class JsonBody(Generic[Model]):
 
     `max_bytes` is of the body as sent; with a setting's name it is read from the app's settings.
     `check` sees a large JSON body's bytes before they are parsed, and may refuse them; `budget` is
-    how much a MessagePack body may hold. Raises WrongMediaType, TooLarge, what `check` or the
+    how much a MessagePack body may hold. `open_in` gives what a body that fits the model may hold
+    anything in, where that is not all of it. Raises WrongMediaType, TooLarge, what `check` or the
     budget raises, Malformed or Invalid, in that order.
     """
 
@@ -58,11 +59,13 @@ class JsonBody(Generic[Model]):
         *,
         check: Callable[[bytes, Settings], None] | None = None,
         budget: Callable[[Settings], Budget] = _few_parts,
+        open_in: Callable[[Model], object] | None = None,
     ) -> None:
         self.model = model
         self._max_bytes = max_bytes
         self._check = check
         self._budget = budget
+        self._open_in = open_in
         self._adapter = TypeAdapter(model)
         self._names = names_in(self._adapter.json_schema())
 
@@ -85,7 +88,18 @@ class JsonBody(Generic[Model]):
         return self._validated(body, format_, settings)
 
     def _validated(self, body: bytes, format_: Format, settings: Settings) -> Model:
-        value: Any = format_.parse(body, self._budget(settings))
+        value = format_.read(body, self._budget(settings))
+        if format_.check is None:
+            return self._fitted(value, format_)
+        try:
+            model = self._fitted(value, format_)
+        except EcholiaError:
+            format_.check(value)  # what is malformed is told so first
+            raise
+        format_.check(value if self._open_in is None else self._open_in(model))
+        return model
+
+    def _fitted(self, value: Any, format_: Format) -> Model:
         if isinstance(value, dict) and len(value) > MAX_FIELDS:
             # A fault is kept of each field that is not known: there must not be a million.
             raise Invalid(errors=[{"path": "", "reason": "has too many fields"}])

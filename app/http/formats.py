@@ -17,16 +17,20 @@ _MAX_ACCEPT = 256
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How bodies are spelled. `bytes_of` takes what stands where the protocol has bytes, and raises
-    NotBytes."""
+    """How bodies are spelled. What `read` lets through `check` may still refuse (None: it refuses
+    nothing); both raise Malformed. `bytes_of` takes what stands where the protocol has bytes, and
+    raises NotBytes."""
 
     media_type: str
-    parse: Callable[[bytes, Budget], object]
+    read: Callable[[bytes, Budget], object]
+    check: Callable[[object], None] | None
     bytes_of: Callable[[object], bytes]
 
 
-JSON = Format("application/json", lambda body, _: ijson.parse(body), bytes_in_json)
-MESSAGEPACK = Format("application/msgpack", messagepack.parse, bytes_in_messagepack)
+JSON = Format("application/json", lambda body, _: ijson.parse(body), None, bytes_in_json)
+MESSAGEPACK = Format(
+    "application/msgpack", messagepack.read, messagepack.check, bytes_in_messagepack
+)
 _BY_MEDIA_TYPE = {each.media_type: each for each in (JSON, MESSAGEPACK)}
 
 

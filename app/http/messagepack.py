@@ -54,6 +54,13 @@ def parse(body: bytes, budget: Budget) -> object:
     bytes after it, invalid UTF-8, keys that are not text, a key twice in one map, extension types,
     timestamps, NaN and infinities, noncharacters, nesting beyond 200; and the budget's refusal.
     """
+    value = read(body, budget)
+    check(value)
+    return value
+
+
+def read(body: bytes, budget: Budget) -> object:
+    """As `parse`, but for what `check` finds."""
     try:
         value: object = msgpack.unpackb(
             body,
@@ -69,7 +76,6 @@ def parse(body: bytes, budget: Budget) -> object:
             (f"array_len({budget.longest})", f"map_len({budget.longest})")
         )
         raise (budget.refusal if is_too_long else _malformed()) from None
-    _check(value)
     return value
 
 
@@ -83,8 +89,10 @@ def _no_extension(_code: int, _data: bytes) -> NoReturn:
     raise _malformed()
 
 
-def _check(value: object) -> None:
-    """Level by level, which is a fraction of the cost of value by value."""
+def check(value: object) -> None:
+    """Raises Malformed for what `read` lets through and `parse` refuses: kinds of values, keys that
+    are bytes, NaN and infinities, noncharacters, nesting."""
+    # Level by level, which is a fraction of the cost of value by value.
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
         kinds = set(map(type, level))

@@ -136,6 +136,11 @@ class PushIn(In):
         return "reset_from" in self.model_fields_set
 
 
+def open_in(push: PushIn) -> list[object]:
+    """What a push may hold anything in: all else in it is words, ids and numbers of this page."""
+    return [push.reset_from, *[change["encrypted_data"] for change in push.changes]]
+
+
 class VersionOut(Out):
     """One version. This and what it is part of are put together by hand (`render.py`): here stands
     what comes of it."""

@@ -36,13 +36,14 @@ from app.sync.models import (
     StorageOut,
     changes_of,
     check_parts,
+    open_in,
     push_budget,
 )
 from app.sync.service import PushRequest
 
 router = APIRouter(prefix="/sync", route_class=StrictRoute, tags=["sync"])
 
-_PUSH = JsonBody(PushIn, "max_push_bytes", check=check_parts, budget=push_budget)
+_PUSH = JsonBody(PushIn, "max_push_bytes", check=check_parts, budget=push_budget, open_in=open_in)
 
 
 @router.post("/push", response_class=Response, responses={200: {"model": PushOut}})

@@ -112,6 +112,39 @@ def test_whatever_is_written_is_read_back(value: Any) -> None:
     assert parse(messagepack.encode(value), budget()) == value
 
 
+def longest_forms(value: Any) -> bytes:
+    """The value with every length in four bytes and every number in eight."""
+    if isinstance(value, dict):
+        inner = b"".join(longest_forms(each) for pair in value.items() for each in pair)
+        return b"\xdf" + len(value).to_bytes(4, "big") + inner
+    if isinstance(value, list):
+        inner = b"".join(map(longest_forms, value))
+        return b"\xdd" + len(value).to_bytes(4, "big") + inner
+    if isinstance(value, str | bytes):
+        raw = value.encode() if isinstance(value, str) else value
+        return (b"\xdb" if isinstance(value, str) else b"\xc6") + struct.pack(">I", len(raw)) + raw
+    if type(value) is int:
+        return struct.pack(">bQ", -0x31, value) if value >= 0 else struct.pack(">bq", -0x2D, value)
+    return bytes(msgpack.packb(value))
+
+
+@given(values)
+def test_the_longest_spelling_means_what_the_shortest_does(value: Any) -> None:
+    assert parse(longest_forms(value), budget()) == value
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=4), st.booleans())
+def test_a_key_that_stands_twice_is_found_however_it_is_spelled(
+    pairs: list[tuple[str, int]], is_long: bool
+) -> None:
+    """Also with the very same value, and within other maps."""
+    key = b"\xd9\x01" if is_long else b"\xa1"
+    inner = b"".join(key + name.encode() + bytes((number,)) for name, number in pairs)
+    body = b"\x92\x01\x81\xa1x" + bytes((0x80 | len(pairs),)) + inner
+    is_twice = len(dict(pairs)) < len(pairs)
+    assert is_refused(lambda: parse(body, budget())) == is_twice
+
+
 @given(st.binary(max_size=80))
 def test_no_bytes_bring_out_anything_but_a_value_or_a_refusal(body: bytes) -> None:
     try:

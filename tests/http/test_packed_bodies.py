@@ -1,6 +1,7 @@
 """The same bodies in MessagePack: refused alike, with nothing repeated."""
 
 import base64
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from app import events
 from app.config import Settings
+from app.errors import Invalid, Malformed
 from app.http.bodies import AUTH_BODY_BYTES, INLINE_BYTES, MAX_FIELDS
+from app.http.messagepack import Budget, parse
 from tests.conftest import Running, settings_for
 from tests.http.test_bodies import CANARY, POSTS, wrong_pushes
 from tests.http.test_messagepack import REFUSED
@@ -68,6 +71,40 @@ async def test_what_has_no_one_meaning_is_malformed_everywhere(post: Poster) -> 
     for path in POSTS:
         for name, body in REFUSED.items():
             assert said(await post(path, body)) == (400, "malformed"), (path, name)
+
+
+anything = st.recursive(
+    st.sampled_from([math.nan, math.inf, 1.0, 1, True, None, "\uffff", "x\ufdd0", "x", b"x"])
+    | st.builds(msgpack.Timestamp, st.just(1)),
+    lambda inner: st.lists(inner, max_size=2)
+    | st.dictionaries(st.sampled_from(["x", "id", b"x", "\U0001fffe"]), inner, max_size=2),
+    max_leaves=4,
+)
+FIELDS = (
+    "collection", "id", "vector_clock", "key_epoch", "is_deleted", "encrypted_data", "entry_id",
+    "device_id", "not_known", "x\uffff", b"id",
+)  # fmt: skip
+
+
+@hypothesis_settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(field=st.sampled_from(FIELDS), is_within=st.booleans(), put=anything)
+async def test_what_has_no_one_meaning_is_malformed_wherever_a_push_holds_it(
+    post: Poster, device: Device, field: str, is_within: bool, put: Any
+) -> None:
+    """What fits the model is not looked at whole, and what does not fit is malformed first."""
+    change = packed_change(device)
+    body: dict[Any, Any] = {"changes": [change, change | {field: put}]}
+    if not is_within:
+        body = {"changes": [change], "reset_from" if field == "id" else field: put}
+    answer = await post(PUSH, body)
+    try:
+        parse(msgpack.packb(body), Budget(1024, 10**6, Invalid("too much")))
+    except Malformed:
+        assert said(answer) == (400, "malformed")
+    else:
+        assert answer.status_code in (200, 422)
 
 
 async def test_what_is_no_map_does_not_fit_any_call(post: Poster) -> None:

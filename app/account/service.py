@@ -63,6 +63,8 @@ class AccountService:
             await self._finish()
 
     async def _end(self, user_id: str, pairings: Sequence[str]) -> None:
+        # Others may be ending just now, which can take a while: nobody gets in meanwhile.
+        await self._users.reopen(user_id)
         waiting = await self._finish()
         for topic in (user_id, *pairings):
             self._signals.notify(topic)

@@ -160,6 +160,34 @@ async def test_ten_deletions_at_once_leave_the_others_alone(
         assert len((await each.pull_all()).items) == 1
 
 
+async def test_nobody_gets_in_while_another_deletion_holds_up_this_one(
+    device: Device, new_device: NewDevice
+) -> None:
+    app: Any = device.http._transport.app  # type: ignore[attr-defined]
+    other = new_device()
+    (await other.register()).raise_for_status()
+    second = await paired(device, new_device())
+    reached, may_go_on = asyncio.Event(), asyncio.Event()
+    real = app.state.account._forget_erased
+
+    async def slowly() -> None:
+        reached.set()
+        await may_go_on.wait()
+        await real()
+
+    app.state.account._forget_erased = slowly
+    first = asyncio.create_task(delete_account(other))
+    await reached.wait()
+    waiting = asyncio.create_task(delete_account(device))
+    while said(await second.log_in()) != (401, "login_failed"):
+        pass
+    assert said(await second.push(second.change())) == REFUSED
+    assert said(await second.pull()) == REFUSED
+    assert not waiting.done()
+    may_go_on.set()
+    assert {said(await each) for each in (first, waiting)} == {(204, None)}
+
+
 async def test_pushes_that_a_deletion_crosses_do_not_bring_the_file_back(
     device: Device, settings: Settings
 ) -> None:

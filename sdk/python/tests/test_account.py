@@ -420,6 +420,7 @@ def test_the_terminal_exports_imports_shows_and_deletes(
         "already_here": 0,
         "deleted": 0,
         "unopenable": 0,
+        "in_part": 0,
     }
     (entry,) = json.loads(run("two", "--json", "list"))
     assert entry["text"].strip() == "Dear diary"

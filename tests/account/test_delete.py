@@ -9,6 +9,7 @@ import apsw
 import pytest
 
 from app import events
+from app.account import service
 from app.auth.deletion import account_hash
 from app.auth.server_keys import ServerKeys
 from app.config import Settings
@@ -238,6 +239,34 @@ async def test_a_backup_that_reads_the_master_puts_off_the_last_step_only(
     assert said(await device.log_in()) == (401, "login_failed")
     unfinished = "SELECT COUNT(*) FROM deletion WHERE erased_at IS NULL"
     assert master_rows(settings.data_dir, unfinished) == [(1,)]
+
+
+async def test_strangers_cannot_have_a_large_master_rewritten_all_the_time(
+    device: Device, new_device: NewDevice, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody logs in meanwhile, so the last step of most deletions is done by one of them."""
+    app: Any = device.http._transport.app  # type: ignore[attr-defined]
+    now, rewritten = SetClock(1000.0), 0
+    real = app.state.account._forget_erased
+
+    async def slowly() -> None:
+        nonlocal rewritten
+        rewritten += 1
+        now.advance(seconds=3)
+        await real()
+
+    monkeypatch.setattr(service, "monotonic", now)
+    app.state.account._forget_erased = slowly
+    strangers = [new_device() for _ in range(5)]
+    for each in strangers:
+        (await each.register()).raise_for_status()
+        assert said(await delete_account(each)) == (204, None)
+        assert said(await each.log_in()) == (401, "login_failed")
+    assert rewritten == 1
+    now.advance(seconds=60)
+    assert said(await delete_account(device)) == (204, None)
+    assert rewritten == 2
+    assert traces_in(settings.data_dir, traces_of(device, *strangers)) == set()
 
 
 async def test_rows_that_sqlite_moved_about_leave_no_copy_either(tmp_path: Path) -> None:

@@ -13,16 +13,21 @@ What is found undone at the start, or an hour later, goes on from where it was.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
 
 from app import events
 from app.auth.deletion_service import UNUSED_SECONDS, CurrentDevice, Deletions, Unfinished
-from app.database.port import Missing, StorageError, Unavailable, UserDatabases
+from app.database.port import Busy, Missing, StorageError, Unavailable, UserDatabases
 from app.signals import Signals
 from app.sync.export_service import IS_EMPTY, READ_SEQ
 
 MOST_LOOKED_AT = 50
 """Accounts that one round looks at: each may push another one out of those held open."""
 CHORE_SECONDS = 3600
+FREE_SECONDS = 0.25
+REST_FACTOR = 20
+"""While the master is rewritten nobody logs in, and anybody may make accounts and delete them: so
+for each second beyond the free ones that it took, it is left alone for so many."""
 
 
 class AccountService:
@@ -40,6 +45,7 @@ class AccountService:
         self._forget_erased = forget_erased
         self._signals = signals
         self._finishing = asyncio.Lock()
+        self._rests_until = 0.0
 
     async def created_at(self, user_id: str) -> int:
         """When the account was made, Unix seconds. Raises NotFound."""
@@ -63,6 +69,8 @@ class AccountService:
             await self._finish()
 
     async def _end(self, user_id: str, pairings: Sequence[str]) -> None:
+        # Others may be ending just now, which can take a while: nobody gets in meanwhile.
+        await self._users.reopen(user_id)
         waiting = await self._finish()
         for topic in (user_id, *pairings):
             self._signals.notify(topic)
@@ -96,11 +104,16 @@ class AccountService:
         return True
 
     async def _erase_traces(self, deletions: Sequence[Unfinished]) -> None:
+        began = monotonic()
         try:
+            if began < self._rests_until:
+                raise Busy
             await self._forget_erased()
+            self._rests_until = _rest_after(began, monotonic())
             await self._deletions.set_erased(deletions)
         except StorageError as error:
-            # A backup is reading the master. Nobody gets in either way; the next hour tries again.
+            # A backup is reading the master, or it was rewritten just now. Nobody gets in either
+            # way; the next deletion tries again, and the next hour.
             events.erasure_waits(deletions=len(deletions), error=type(error).__name__)
 
     async def _ends_unused(self, user_id: str) -> bool:
@@ -119,3 +132,8 @@ class AccountService:
         again = None if use == "used" else UNUSED_SECONDS
         await self._deletions.look_again(user_id, in_seconds=again)
         return False
+
+
+def _rest_after(began: float, ended: float) -> float:
+    """Until when the master is left alone after a rewriting."""
+    return ended + REST_FACTOR * max(0.0, ended - began - FREE_SECONDS)

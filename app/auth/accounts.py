@@ -111,7 +111,9 @@ class Accounts:
     ) -> Session:
         """A session for the device with this key. Raises LoginFailed, whatever the reason; or, for
         who holds the key, RateLimited."""
-        found = (await self._master.read([store.select_nearest_device(thumbprint)]))[0]
+        digest = challenges.digest_of(challenge)
+        reads = [store.select_nearest_device(thumbprint), store.select_spent(digest)]
+        found, spent = await self._master.read(reads)
         nearest = store.device_of(found[0]) if found else None
         device = nearest if nearest and nearest.thumbprint == thumbprint else None
         expires_at = challenges.expiry_of(self._keys, "login", challenge, int(self._clock()))
@@ -119,11 +121,13 @@ class Accounts:
         is_signed = verified_alike(device.public_key if device else None, signature, messages)
         if expires_at is None or device is None or not is_signed or device.status != "active":
             raise LoginFailed
-        # Only now: whoever does not hold the key could use its share up.
+        # Only now: whoever does not hold the key, or has overheard a log-in, could use its share up.
+        if spent:
+            raise LoginFailed
         await spend(self._limits, LOGINS, thumbprint)
         now = int(self._clock())
         try:
-            await self._master.write(store.spend(challenges.digest_of(challenge), expires_at, now))
+            await self._master.write(store.spend(digest, expires_at, now))
         except Conflict:
             raise LoginFailed from None
         await self._complete_account(device.user_id)

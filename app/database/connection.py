@@ -111,6 +111,9 @@ def rewrite(connection: apsw.Connection) -> None:
     """The database's files hold its rows and nothing else. Raises Busy, after a quarter of a
     second, while another process reads them.
 
+    A copy of it all is needed meanwhile. It is made beside the database: where temporary files go
+    otherwise there may be little room, and others may read that disk one day.
+
     `secure_delete` overwrites a row where it lies, but not the copies that lie in the free room of
     other pages since SQLite moved it there or away: about one of a thousand rows leaves one.
     """
@@ -118,6 +121,8 @@ def rewrite(connection: apsw.Connection) -> None:
 
 
 def _rewrite(connection: apsw.Connection) -> None:
+    folder = str(Path(connection.filename).parent).replace("'", "''")
+    connection.execute(f"PRAGMA temp_store_directory = '{folder}'").fetchall()
     connection.set_busy_timeout(REWRITE_BUSY_MILLISECONDS)
     try:
         connection.execute("VACUUM").fetchall()

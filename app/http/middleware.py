@@ -66,6 +66,7 @@ class Skin:
             await self._answer_fault(scope, receive, exchange, error)
         finally:
             work.end()
+            await exchange.answered_late()
             exchange.finished()
 
     def _refusal(self, scope: Scope) -> EcholiaError | None:
@@ -135,6 +136,11 @@ class _Exchange:
             else TookTooLong(retry_after=RETRY_OVERLOADED_SECONDS)
         )
         self._late_answer = asyncio.ensure_future(self._answer_late(error))
+
+    async def answered_late(self) -> None:
+        """The late answer, if there is one, is out: the request may be over before its turn."""
+        if self._late_answer is not None:
+            await self._late_answer
 
     async def _answer_late(self, error: EcholiaError) -> None:
         async def nothing() -> Message:

@@ -23,6 +23,9 @@ class Limits(Protocol):
         """0.0 if so much was taken from the key's bucket; else the seconds until it could be, and
         nothing was taken."""
 
+    async def give_back(self, bucket: Bucket, key: bytes | str) -> None:
+        """One that was taken just now is in the bucket again."""
+
 
 async def spend(limits: Limits, bucket: Bucket, key: bytes | str) -> None:
     """One is taken. Raises RateLimited, with the time to wait in whole seconds."""
@@ -31,10 +34,19 @@ async def spend(limits: Limits, bucket: Bucket, key: bytes | str) -> None:
 
 
 async def spend_of(limits: Limits, buckets: PerAddress, stranger: Stranger) -> None:
-    """One is taken for the address, and one for the site around it. Raises RateLimited."""
-    await spend(limits, buckets.one, stranger.one)
+    """One is taken for the address, and one for the site around it, or neither. Raises RateLimited.
+
+    The site comes first: it has 65,536 addresses, and one whose share is used up must not fill the
+    memory of all with them. What its address refuses is the site's again, for its other people.
+    """
     if stranger.site is not None:
         await spend(limits, buckets.site, stranger.site)
+    try:
+        await spend(limits, buckets.one, stranger.one)
+    except RateLimited:
+        if stranger.site is not None:
+            await limits.give_back(buckets.site, stranger.site)
+        raise
 
 
 class NoLimits:
@@ -43,6 +55,9 @@ class NoLimits:
     async def take(self, bucket: Bucket, key: bytes | str, cost: int = 1) -> float:
         """See `Limits.take`."""
         return 0.0
+
+    async def give_back(self, bucket: Bucket, key: bytes | str) -> None:
+        """See `Limits.give_back`."""
 
 
 class MemoryLimits:
@@ -78,6 +93,15 @@ class MemoryLimits:
         table[key] = taken(bucket, full_at or 0.0, now, cost)
         return 0.0
 
+    async def give_back(self, bucket: Bucket, key: bytes | str) -> None:
+        """See `Limits.give_back`."""
+        table = self._tables[bucket.name]
+        if key in table:
+            table[key] -= bucket.seconds / bucket.size
+            return
+        larger = bucket.times(_SHARED_FACTOR, bucket.name)
+        self._overflow[bucket.name][self._slot(key)] -= larger.seconds / larger.size
+
     def kept(self, bucket: Bucket) -> int:
         """How many keys of this bucket are remembered, each for itself."""
         return len(self._tables.get(bucket.name, ()))
@@ -92,12 +116,15 @@ class MemoryLimits:
         return len(table) < self._max_keys
 
     def _take_shared(self, bucket: Bucket, key: bytes | str, now: float, cost: int) -> float:
-        """Python's hash of text and bytes is keyed anew in each process: nobody can aim."""
         larger = bucket.times(_SHARED_FACTOR, bucket.name)
         table = self._overflow.setdefault(bucket.name, {})
-        slot = hash(key) % self._shared
+        slot = self._slot(key)
         full_at = table.get(slot, 0.0)
         if seconds := wait_for(larger, full_at, now, cost):
             return seconds
         table[slot] = taken(larger, full_at, now, cost)
         return 0.0
+
+    def _slot(self, key: bytes | str) -> int:
+        """Python's hash of text and bytes is keyed anew in each process: nobody can aim."""
+        return hash(key) % self._shared

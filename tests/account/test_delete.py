@@ -9,6 +9,7 @@ import apsw
 import pytest
 
 from app import events
+from app.account import service
 from app.auth.deletion import account_hash
 from app.auth.server_keys import ServerKeys
 from app.config import Settings
@@ -160,6 +161,34 @@ async def test_ten_deletions_at_once_leave_the_others_alone(
         assert len((await each.pull_all()).items) == 1
 
 
+async def test_nobody_gets_in_while_another_deletion_holds_up_this_one(
+    device: Device, new_device: NewDevice
+) -> None:
+    app: Any = device.http._transport.app  # type: ignore[attr-defined]
+    other = new_device()
+    (await other.register()).raise_for_status()
+    second = await paired(device, new_device())
+    reached, may_go_on = asyncio.Event(), asyncio.Event()
+    real = app.state.account._forget_erased
+
+    async def slowly() -> None:
+        reached.set()
+        await may_go_on.wait()
+        await real()
+
+    app.state.account._forget_erased = slowly
+    first = asyncio.create_task(delete_account(other))
+    await reached.wait()
+    waiting = asyncio.create_task(delete_account(device))
+    while said(await second.log_in()) != (401, "login_failed"):
+        pass
+    assert said(await second.push(second.change())) == REFUSED
+    assert said(await second.pull()) == REFUSED
+    assert not waiting.done()
+    may_go_on.set()
+    assert {said(await each) for each in (first, waiting)} == {(204, None)}
+
+
 async def test_pushes_that_a_deletion_crosses_do_not_bring_the_file_back(
     device: Device, settings: Settings
 ) -> None:
@@ -210,6 +239,34 @@ async def test_a_backup_that_reads_the_master_puts_off_the_last_step_only(
     assert said(await device.log_in()) == (401, "login_failed")
     unfinished = "SELECT COUNT(*) FROM deletion WHERE erased_at IS NULL"
     assert master_rows(settings.data_dir, unfinished) == [(1,)]
+
+
+async def test_strangers_cannot_have_a_large_master_rewritten_all_the_time(
+    device: Device, new_device: NewDevice, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody logs in meanwhile, so the last step of most deletions is done by one of them."""
+    app: Any = device.http._transport.app  # type: ignore[attr-defined]
+    now, rewritten = SetClock(1000.0), 0
+    real = app.state.account._forget_erased
+
+    async def slowly() -> None:
+        nonlocal rewritten
+        rewritten += 1
+        now.advance(seconds=3)
+        await real()
+
+    monkeypatch.setattr(service, "monotonic", now)
+    app.state.account._forget_erased = slowly
+    strangers = [new_device() for _ in range(5)]
+    for each in strangers:
+        (await each.register()).raise_for_status()
+        assert said(await delete_account(each)) == (204, None)
+        assert said(await each.log_in()) == (401, "login_failed")
+    assert rewritten == 1
+    now.advance(seconds=60)
+    assert said(await delete_account(device)) == (204, None)
+    assert rewritten == 2
+    assert traces_in(settings.data_dir, traces_of(device, *strangers)) == set()
 
 
 async def test_rows_that_sqlite_moved_about_leave_no_copy_either(tmp_path: Path) -> None:

@@ -169,6 +169,20 @@ async def test_who_does_not_hold_a_key_cannot_use_its_logins_up(town: Town) -> N
     assert said(await device.log_in()) == (200, None)
 
 
+async def test_who_has_overheard_a_log_in_cannot_use_its_logins_up(town: Town) -> None:
+    device = await town.registered()
+    asked = {"key_thumbprint": device.key.thumbprint_text}
+    challenge = (await device.call("POST", "/auth/challenge", asked, token=None)).json()
+    signature = device.answer_to("echolia/login/v1", challenge["challenge"])
+    body = asked | {"challenge": challenge["challenge"], "signature": signature}
+    assert said(await device.call("POST", "/auth/login", body, token=None)) == (200, None)
+    stranger = town.device("198.51.100.1")
+    for _ in range(20):
+        answer = await stranger.call("POST", "/auth/login", body, token=None)
+        assert said(answer) == (401, "login_failed")
+    assert said(await device.log_in()) == (200, None)
+
+
 async def test_who_holds_a_key_logs_in_ten_times_a_minute(town: Town) -> None:
     device = await town.registered()
     for number in range(10):

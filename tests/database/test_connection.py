@@ -1,5 +1,7 @@
 """One connection: how it is opened, what a unit of work leaves, what its errors become."""
 
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -272,3 +274,35 @@ def test_wherever_a_unit_of_work_fails_nothing_of_it_is_left(fails_at: int, kind
         attempt()
     assert sqlite.read(connection, [Statement("SELECT * FROM sync_commit")]) == [[]]
     connection.close()
+
+
+def test_a_rewriting_puts_no_copy_elsewhere_than_beside_the_database(
+    path: Path, db: apsw.Connection
+) -> None:
+    """Where temporary files go otherwise there may be little room, as in a container."""
+    db.execute("CREATE TABLE filling (data BLOB)")
+    db.executemany("INSERT INTO filling VALUES (?)", [(os.urandom(65_536),) for _ in range(300)])
+    before, seen = set(unlinked_files()), set[Path]()
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.is_set():
+            seen.update(unlinked_files())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    sqlite.rewrite(db)
+    is_over.set()
+    watcher.join()
+    assert {file.parent for file in seen - before} == {path.parent}
+
+
+def unlinked_files() -> Iterator[Path]:
+    """Of this process, files that have no name any more."""
+    for held in Path("/proc/self/fd").iterdir():
+        try:
+            name = str(held.readlink())
+        except OSError:  # closed meanwhile
+            continue
+        if name.startswith("/") and name.endswith("(deleted)") and "#" in name:
+            yield Path(name)

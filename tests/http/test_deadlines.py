@@ -10,15 +10,17 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from starlette.types import Message
+from starlette.responses import PlainTextResponse
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from app import work
+from app import problems, work
 from app.http import middleware
 from app.http.heads import CappedHeads
+from app.http.middleware import Skin
 from app.main import create_app
-from app.work import resting
+from app.work import current, resting
 from tests.conftest import settings_for
 from tests.kit.clock import SetClock
 from tests.kit.identity import said
@@ -215,3 +217,17 @@ async def test_too_many_fields_are_refused_by_whatever_server_runs_the_applicati
     }
     await slow.app(scope, receive, send)
     assert sent[0]["status"] == 400
+
+
+async def test_work_that_ends_in_the_very_turn_of_its_deadline_is_answered_once() -> None:
+    async def ending(scope: Scope, receive: Receive, send: Send) -> None:
+        work = current()
+        assert work is not None
+        work.on_late("working")
+        await PlainTextResponse("too late")(scope, receive, send)
+
+    skin = Skin(ending, nonce=lambda: "n", failure=problems.render, fixed=lambda _: ())
+    transport = httpx.ASGITransport(skin)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        answer = await http.get("/")
+    assert (answer.status_code, answer.json()["code"]) == (503, "took_too_long")

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from app.errors import RateLimited
 from app.rates import buckets
-from app.rates.buckets import Bucket, PerAddress
-from app.rates.limits import MemoryLimits, NoLimits, spend
+from app.rates.addresses import Stranger
+from app.rates.buckets import RECOVERIES, Bucket, PerAddress
+from app.rates.limits import MemoryLimits, NoLimits, spend, spend_of
 
 EVERY = [
     each
@@ -136,6 +137,32 @@ async def test_a_flood_gets_no_more_than_what_is_kept_and_what_is_shared_allow()
     for number in range(5_000):
         granted += await limits.take(bucket, number.to_bytes(4, "big")) == 0.0
     assert granted <= 100 * 2 + 8 * 4 * 2
+
+
+async def is_taken(limits: MemoryLimits, stranger: Stranger) -> bool:
+    try:
+        await spend_of(limits, RECOVERIES, stranger)
+    except RateLimited:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("max_keys", [100, 0], ids=["kept", "shared"])
+async def test_one_site_cannot_crowd_out_the_strangers_of_all_others(max_keys: int) -> None:
+    """Whoever has a /48 may call from 65,536 addresses, and everybody else is kept as before."""
+    limits = MemoryLimits(Now(), max_keys=max_keys)
+    from_site = [Stranger(number.to_bytes(4, "big"), b"site") for number in range(5_000)]
+    assert sum([await is_taken(limits, each) for each in from_site]) <= RECOVERIES.site.size * 4
+    assert limits.kept(RECOVERIES.one) <= RECOVERIES.site.size
+    assert await is_taken(limits, Stranger(b"honest", b"elsewhere"))
+
+
+@pytest.mark.parametrize("max_keys", [100, 0], ids=["kept", "shared"])
+async def test_what_one_address_is_refused_is_not_taken_from_its_neighbours(max_keys: int) -> None:
+    limits = MemoryLimits(Now(), max_keys=max_keys)
+    for _ in range(5_000):
+        await is_taken(limits, Stranger(b"greedy", b"site"))
+    assert await is_taken(limits, Stranger(b"neighbour", b"site"))
 
 
 async def test_when_a_flood_is_over_newcomers_are_kept_for_themselves_again() -> None:

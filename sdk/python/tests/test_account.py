@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -25,10 +28,12 @@ from echolia import (
     erase_device,
     keep_both,
 )
-from echolia._canonical import b64
+from echolia._canonical import b64, new_id
 from echolia._export import FORMAT, ExportCheck
 from echolia._import import import_export
+from echolia._store import Store
 from echolia._sync import silent
+from echolia._vault import Vault
 from echolia.cli import main
 
 from . import real_server
@@ -167,6 +172,37 @@ def test_an_account_gets_back_what_its_server_lost(desks: Desks, tmp_path: Path)
     assert desks.server.items.keys() == held.keys()
     for key, rows in held.items():
         assert sorted(map(raw, desks.server.items[key])) == sorted(map(raw, rows))
+
+
+@pytest.mark.parametrize("is_own", [True, False], ids=["put back", "sealed anew"])
+def test_a_sibling_that_does_not_open_takes_no_other_along(
+    desks: Desks, tmp_path: Path, is_own: bool
+) -> None:
+    one, two = desks.add(), desks.add()
+    kept = one.entries.add("old")
+    desks.settle()
+    one.entries.edit(kept.id, "by one")
+    two.entries.edit(kept.id, "by two")
+    desks.settle()
+    rows = desks.server.items["entries", kept.id]
+    assert len(rows) == 2
+    for damaged in range(2):
+        envelope = base64.b64encode(raw(rows[damaged])[:-1] + b"!").decode()
+        changed = [dict(row) for row in rows]
+        changed[damaged]["encrypted_data"] = envelope
+        desks.server.items["entries", kept.id] = changed
+        file = tmp_path / f"export {damaged}"
+        file.write_bytes(export_of(desks))
+        keyring = replace(desks.keyring, device_id=new_id())
+        if not is_own:
+            keyring = replace(keyring, user_id=new_id(), key_epochs={1: os.urandom(32)})
+        store = Store(tmp_path / f"new {damaged}.db")
+        vault = Vault(store, keyring)
+        report = import_export(vault, file, desks.keyring, keep_both, silent)
+        assert (report.added, report.unopenable, report.in_part) == (1, 0, 1)
+        (view,) = vault.views("entries")
+        assert view.content.payload["text"] in ("by one", "by two")
+        store.close()
 
 
 def export_of(desks: Desks) -> bytes:
@@ -384,6 +420,7 @@ def test_the_terminal_exports_imports_shows_and_deletes(
         "already_here": 0,
         "deleted": 0,
         "unopenable": 0,
+        "in_part": 0,
     }
     (entry,) = json.loads(run("two", "--json", "list"))
     assert entry["text"].strip() == "Dear diary"

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from echolia import AnswerInvalid, MassDelete, Offline
+from echolia import AnswerInvalid, MassDelete, Offline, Refused
 from echolia._calls import Call
 from echolia._versions import ItemKey
 
 from .conftest import Desks
-from .fake_server import FakeServer
+from .fake_server import FakeServer, Row
 
 
 def test_what_one_device_writes_another_reads(desks: Desks) -> None:
@@ -336,6 +336,35 @@ def test_a_full_account_still_takes_deletions(desks: Desks) -> None:
     assert {held.code for held in report.held_back} == {"quota_exceeded"}
     assert report.pending == 5
     assert desks.server.items[("entries", first.id)][0]["is_deleted"]
+
+
+def test_a_line_too_slow_for_a_whole_push_takes_it_in_parts(desks: Desks) -> None:
+    class Slow(FakeServer):
+        def push(self, device_id: str, body: Row) -> Row:
+            if len(body["changes"]) > 3:
+                raise Refused(408, "request_timeout")
+            return super().push(device_id, body)
+
+    desks.server = Slow()
+    ana = desks.add()
+    for number in range(40):
+        ana.entries.add(f"{number}")
+    report = ana.sync()
+    assert (report.pending, len(desks.server.items)) == (0, 40)
+
+
+def test_a_line_too_slow_for_one_entry_is_said_to_be_and_keeps_it(desks: Desks) -> None:
+    class TooSlow(FakeServer):
+        def push(self, device_id: str, body: Row) -> Row:
+            raise Refused(408, "request_timeout")
+
+    desks.server = TooSlow()
+    ana = desks.add()
+    for number in range(3):
+        ana.entries.add(f"{number}")
+    with pytest.raises(Refused):
+        ana.sync()
+    assert ana.store.count_queued() == 3
 
 
 def test_too_many_siblings_are_merged_instead_of_refused(desks: Desks) -> None:

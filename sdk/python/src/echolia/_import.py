@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from ._errors import CannotOpen, KeyringError, KeysNeeded
 from ._export import check_export, items_of
@@ -17,15 +19,19 @@ from ._versions import ItemKey, Version
 
 _BATCH = 200
 
+T = TypeVar("T")
+
 
 @dataclass(slots=True)
 class AccountImport:
-    """Items by what became of them. `unopenable`: the keys at hand open no version of it."""
+    """Items by what became of them. `unopenable`: the keys at hand open no version of it. Beside
+    that, `in_part`: of so many they did not open every version."""
 
     added: int = 0
     already_here: int = 0
     deleted: int = 0
     unopenable: int = 0
+    in_part: int = 0
 
 
 def import_export(
@@ -73,12 +79,10 @@ class _PutBack:
     vault: Vault
 
     def take(self, key: ItemKey, versions: Sequence[Version], report: AccountImport) -> None:
-        try:
-            added = [self.vault.put_back(version) for version in versions]
-        except CannotOpen:
+        added = _opened(self.vault.put_back, versions, report)
+        if not added:
             report.unopenable += 1
-            return
-        if any(added):
+        elif any(added):
             report.added += 1
         else:
             report.already_here += 1
@@ -100,9 +104,8 @@ class _SealAnew:
         if self.vault.view(key) is not None:
             report.already_here += 1
             return
-        try:
-            siblings = [self.old.open(version) for version in versions]
-        except CannotOpen:
+        siblings = _opened(self.old.open, versions, report)
+        if not siblings:
             report.unopenable += 1
             return
         content = merge(siblings, self.policy)
@@ -111,3 +114,15 @@ class _SealAnew:
             return
         self.vault.put(key, content.payload, seen=())
         report.added += 1
+
+
+def _opened(
+    take: Callable[[Version], T], versions: Sequence[Version], report: AccountImport
+) -> list[T]:
+    """What came of each version that opens; one that does not takes no other along."""
+    results = []
+    for version in versions:
+        with suppress(CannotOpen):
+            results.append(take(version))
+    report.in_part += 0 < len(results) < len(versions)
+    return results

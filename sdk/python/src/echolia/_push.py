@@ -158,6 +158,10 @@ class Push:
         self._most = self._limits.max_push_changes
 
     def _on_refusal(self, batch: list[Queued], refusal: Refused) -> Generator[Call, Answer, bool]:
+        if refusal.status == 408 and len(batch) > 1:
+            # The line is too slow for so much at once, and would be so for ever.
+            self._most = len(batch) // 2
+            return True
         if refusal.status == 413:
             if len(batch) == 1:
                 self._store.block(batch[0].position, "too_large")

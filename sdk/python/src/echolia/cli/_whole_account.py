@@ -86,7 +86,8 @@ def import_command(client: Client, args: Namespace, output: Output) -> int:
     value = asdict(report)
     said = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in value.items() if count)
     output.result(value, said or "the export holds no items")
-    return INCOMPLETE if report.unopenable or client.status().pending else 0
+    is_whole = not (report.unopenable or report.in_part or client.status().pending)
+    return 0 if is_whole else INCOMPLETE
 
 
 def _old_passphrase(args: Namespace) -> str:

@@ -319,6 +319,12 @@ def push_accepted(*, changes: int, applied: int, conflicts: int) -> None:
     _log.debug("push_accepted", changes=changes, applied=applied, conflicts=conflicts)
 
 
+def stream_ended(*, reason: str) -> None:
+    """A stream of events was ended by the server: `revoked`, `expired`, `logout`, `shutdown` or
+    `slow`."""
+    _log.debug("stream_ended", reason=reason)
+
+
 def database_migrated(*, schema: str, version: int) -> None:
     """A database was brought to a newer schema."""
     _log.info("database_migrated", schema=schema, version=version)

@@ -64,8 +64,9 @@ class AccountService:
 
     async def _end(self, user_id: str, pairings: Sequence[str]) -> None:
         waiting = await self._finish()
-        for topic in (user_id, *pairings):
-            self._signals.notify(topic)
+        self._signals.tell(user_id, "ended")
+        for pairing_id in pairings:
+            self._signals.tell(pairing_id, "pairing")
         if user_id in waiting:
             raise Unavailable("Nobody gets in any more; the files go as soon as storage lets them.")
         events.account_deleted()
@@ -113,7 +114,7 @@ class AccountService:
             events.chore_failed(error=type(error).__name__)
             use = "seen"
         if use == "deleted":
-            self._signals.notify(user_id)
+            self._signals.tell(user_id, "ended")
             events.account_purged()
             return True
         again = None if use == "used" else UNUSED_SECONDS

@@ -10,6 +10,7 @@ from app.http.fields import DIGITS
 from app.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT, MAX_WAIT_SECONDS
 from app.sync.cursor import MAX_LENGTH
 from app.sync.errors import CursorInvalid
+from app.sync.live_service import Live
 from app.sync.service import PullRequest, SyncService
 from app.sync.versions import COLLECTIONS, Collection
 
@@ -17,6 +18,10 @@ from app.sync.versions import COLLECTIONS, Collection
 def sync_of(request: Request) -> SyncService:
     """The running application's sync; no dependency, since each costs more than a look does."""
     return cast("SyncService", request.app.state.sync)
+
+
+def live_of(request: Request) -> Live:
+    return cast("Live", request.app.state.live)
 
 
 class PullIn(BaseModel):

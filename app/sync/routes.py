@@ -1,16 +1,19 @@
 """HTTP of `/sync`."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.auth.dependencies import UserDb
 from app.database.port import RowTooLarge
+from app.errors import Overloaded
 from app.http.bodies import JsonBody
+from app.http.holding import HeldResponse
 from app.http.refusals import refuses
 from app.http.routing import StrictRoute
 from app.limits import published_limits
-from app.sync.dependencies import PullIn, sync_of
+from app.sync.dependencies import PullIn, live_of, sync_of
 from app.sync.errors import (
     AtomicAborted,
     CursorInvalid,
@@ -21,6 +24,7 @@ from app.sync.errors import (
     ResetRequired,
     TooManyChanges,
 )
+from app.sync.frames import MEDIA_TYPE
 from app.sync.models import (
     ItemsOut,
     PullOut,
@@ -34,6 +38,13 @@ from app.sync.models import (
 from app.sync.service import PushRequest
 
 router = APIRouter(prefix="/sync", route_class=StrictRoute, tags=["sync"])
+
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Events `change`, `devices`, `entitlements` and `bye`, without end.",
+        "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+    }
+}
 
 
 @router.post("/push", response_class=Response, responses={200: {"model": PushOut}})
@@ -69,6 +80,15 @@ async def pull(request: Request, db: UserDb, query: Annotated[PullIn, Query()]) 
     if asked.wait_seconds:
         await sync.wait_for_news(db, asked)
     return _json(await sync.pull(db, asked))
+
+
+@router.get("/events", response_class=Response, responses=STREAM)
+@refuses(Overloaded)
+async def stream(request: Request, db: UserDb) -> Response:
+    await db.device()
+    live = live_of(request)
+    live.check_room()
+    return HeldResponse(partial(live.stay, db), MEDIA_TYPE)
 
 
 @router.get("/status")

@@ -20,6 +20,8 @@ SEND_BUFFER_BYTES = 16 * 1024
 UNTAKEN_SECONDS = 30
 """After so long without a word from its side, the system gives the connection up, where it can."""
 _HELD = "held"
+_KEPT = ("app", "http_version", "method", "path", "route", "state", "type")
+"""Of a request, for what is done when its answer is over."""
 
 
 class Line:
@@ -87,7 +89,9 @@ def held_in(scope: Scope) -> Stay | None:
         return None
     stay: Stay = state[_HELD]
     state.clear()
-    scope["headers"] = []
+    kept = {name: scope[name] for name in _KEPT if name in scope}
+    scope.clear()  # and not name by name: that would leave it as large as it was
+    scope.update(kept, headers=[])
     return stay
 
 

@@ -124,6 +124,7 @@ class _Stream:
 
     def _write(self) -> None:
         if self._task is None:
+            self._since = self._time()
             self._task = asyncio.get_running_loop().create_task(self._write_all())
 
     async def _write_all(self) -> None:
@@ -244,8 +245,8 @@ class Live:
         stream = _Stream(db, line)
         audience = self._audience(db.user_id)
         own = audience.of_device(db.device_id)
-        for oldest in own[: len(own) + 1 - MAX_STREAMS_OF_DEVICE]:
-            oldest.end("slow")
+        if len(own) >= MAX_STREAMS_OF_DEVICE:
+            own[0].end("slow")
         part = min(self._parts, key=len)
         part.add(stream)
         audience.streams[stream] = None

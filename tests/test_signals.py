@@ -56,7 +56,8 @@ async def test_whoever_left_is_forgotten() -> None:
 
 
 async def test_a_listener_may_leave_while_it_is_told() -> None:
-    signals, heard = Signals(), []
+    signals = Signals()
+    heard: list[str] = []
 
     class Once:
         def hear(self, kind: Kind) -> None:

@@ -21,7 +21,7 @@ from ._session import Session
 _TRIES = 3
 # A held request may last 25 s by protocol; the answer needs time to travel as well.
 _SILENCE_SECONDS = 40.0
-_TIMEOUT = httpx.Timeout(_SILENCE_SECONDS, connect=5.0)
+_CONNECT_SECONDS = 5.0
 
 
 class Driver:
@@ -48,7 +48,7 @@ class Driver:
         self._http = httpx.Client(
             base_url=origin,
             transport=transport,
-            timeout=_TIMEOUT,
+            timeout=_timeout(_SILENCE_SECONDS),
             # Packed, a few bytes could become gigabytes; ciphertext does not shrink anyway.
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             event_hooks={"response": [bound]},
@@ -129,7 +129,7 @@ class Driver:
                 call.path,
                 json=call.body,
                 auth=self._auth[call.proof],
-                timeout=httpx.Timeout(_TIMEOUT, read=silence_seconds),
+                timeout=_timeout(silence_seconds),
                 extensions={UNBOUNDED: True},
             ) as response:
                 if not response.is_success:
@@ -149,3 +149,7 @@ class Driver:
 
 def _media_type(response: httpx.Response) -> str:
     return str(response.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
+
+
+def _timeout(silence_seconds: float) -> httpx.Timeout:
+    return httpx.Timeout(silence_seconds, connect=_CONNECT_SECONDS)

@@ -17,7 +17,7 @@ from app import events
 from app.auth.admission import AdmittedDatabase, Standing
 from app.clock import Clock
 from app.database.port import StorageError
-from app.errors import Overloaded
+from app.errors import NotAuthenticated, Overloaded
 from app.limits import MAX_STREAMS_OF_DEVICE
 from app.signals import Kind, Signals
 from app.sync import frames, store
@@ -233,9 +233,12 @@ class Live:
     def __len__(self) -> int:
         return sum(map(len, self._parts))
 
-    def check_room(self) -> None:
-        """Raises Overloaded if there are as many streams as there may be: asking with `wait` works
-        as well."""
+    def check(self, db: AdmittedDatabase) -> None:
+        """Raises NotAuthenticated for a token whose time is over, though other calls still take it:
+        the stream would be over as well. Raises Overloaded if there are as many streams as there
+        may be: asking with `wait` does as well."""
+        if db.expires_at <= self._clock():
+            raise NotAuthenticated
         if len(self) >= self._most:
             raise Overloaded(retry_after=RETRY_FULL_SECONDS)
 

@@ -87,7 +87,7 @@ async def pull(request: Request, db: UserDb, query: Annotated[PullIn, Query()]) 
 async def stream(request: Request, db: UserDb) -> Response:
     await db.device()
     live = live_of(request)
-    live.check_room()
+    live.check(db)
     return HeldResponse(partial(live.stay, db), MEDIA_TYPE)
 
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.auth.admission import AdmittedDatabase
 from app.config import Settings
 from app.database.port import Unavailable
 from app.errors import Overloaded
@@ -146,6 +147,7 @@ async def test_what_a_reader_does_not_take_becomes_one_event_of_each_kind(house:
         line.hold()
         await house.push()
         await asyncio.sleep(0.1)  # this one is on its way already
+        last = ""
         for _ in range(30):
             last = await house.push()
             house.app.state.signals.tell(house.device.user_id, "devices")
@@ -201,7 +203,7 @@ async def test_all_streams_of_an_account_cost_one_look(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = 0
-    look = live_service.AdmittedDatabase.look
+    look = AdmittedDatabase.look
 
     async def counted(*arguments: object) -> object:
         nonlocal looks
@@ -210,7 +212,7 @@ async def test_all_streams_of_an_account_cost_one_look(
 
     async with house.stream() as one, house.stream() as two, house.stream() as three:
         await asyncio.sleep(0.1)
-        monkeypatch.setattr(live_service.AdmittedDatabase, "look", counted)
+        monkeypatch.setattr(AdmittedDatabase, "look", counted)
         await house.push()
         for line in (one, two, three):
             await line.came(2)
@@ -221,7 +223,7 @@ async def test_what_could_not_be_looked_up_is_told_when_storage_is_well_again(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_service, "LOOK_AGAIN_SECONDS", 0.01)
-    failures, look = 0, live_service.AdmittedDatabase.look
+    failures, look = 0, AdmittedDatabase.look
 
     async def failing(*arguments: object) -> object:
         nonlocal failures
@@ -232,7 +234,7 @@ async def test_what_could_not_be_looked_up_is_told_when_storage_is_well_again(
 
     async with house.stream() as line:
         await asyncio.sleep(0.1)
-        monkeypatch.setattr(live_service.AdmittedDatabase, "look", failing)
+        monkeypatch.setattr(AdmittedDatabase, "look", failing)
         cursor = await house.push()
         assert (await line.came(2))[1] == ("change", {"cursor": cursor})
         assert failures == 3

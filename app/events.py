@@ -324,6 +324,12 @@ def items_purged(*, items: int) -> None:
     _log.info("items_purged", items=items)
 
 
+def stream_ended(*, reason: str) -> None:
+    """A stream of events was ended by the server: `revoked`, `expired`, `logout`, `shutdown` or
+    `slow`."""
+    _log.debug("stream_ended", reason=reason)
+
+
 def database_migrated(*, schema: str, version: int) -> None:
     """A database was brought to a newer schema."""
     _log.info("database_migrated", schema=schema, version=version)

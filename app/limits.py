@@ -12,6 +12,8 @@ MAX_PULL_BYTES = 4 * 1024 * 1024
 """`encrypted_data` in one page, and in the versions that answer one push."""
 MAX_WAIT_SECONDS = 25
 MAX_DEVICE_NAME = 512
+MAX_STREAMS_OF_DEVICE = 5
+"""Streams of events; a sixth ends the oldest."""
 BYTES_PER_VERSION = 1024
 """An account may hold one version for each so many bytes of its storage limit: what rows and their
 places in indexes take, about a third of this, must not fill the disk beside the counted bytes."""
@@ -40,4 +42,5 @@ def published_limits(settings: Settings) -> dict[str, int]:
         "max_clock_entries": MAX_CLOCK_ENTRIES,
         "max_devices": settings.max_devices,
         "max_device_name": MAX_DEVICE_NAME,
+        "max_device_streams": MAX_STREAMS_OF_DEVICE,
     }

@@ -42,13 +42,15 @@ from app.http.fixed import fixed_headers
 from app.http.middleware import Skin
 from app.http.openapi import describe_calls
 from app.http.stopping import on_stop_signal
+from app.process import most_connections
 from app.rates.addresses import DailyHashes
 from app.rates.dependencies import Door
 from app.rates.limits import Limits, MemoryLimits, NoLimits
-from app.signals import Signals, pairings_of
+from app.signals import Signals
 from app.sync.digests import Digests
 from app.sync.export_service import ItemExport
 from app.sync.housekeeping import TEND_SECONDS, Housekeeping
+from app.sync.live_service import ROUND_SECONDS, Live
 from app.sync.routes import router as sync
 from app.sync.service import ON_OPEN, SyncService
 
@@ -136,6 +138,9 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
         app.state.sync = SyncService(settings, cursor_keys, signals, housekeeping, clock)
         app.state.housekeeping = housekeeping
         app.state.digests = Digests(cursor_keys, clock)
+        app.state.live = Live(
+            signals, keys.current.cursor, clock, most_connections(settings.max_open_databases) // 2
+        )
         late.accounts = app.state.auth.accounts
         late.adoption = Adoption(master, keys, clock)
         deletions = Deletions(master, databases, keys, clock)
@@ -161,6 +166,7 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
                 repeated(late.accounts.forget_yesterday, DAY_FORGOTTEN_SECONDS),
                 repeated(app.state.account.tidy, CHORE_SECONDS),
                 repeated(housekeeping.tend_due, TEND_SECONDS),
+                repeated(app.state.live.go_round, ROUND_SECONDS),
             ):
                 yield
         signals.close()
@@ -216,8 +222,7 @@ def _auth(
     limits: Limits,
 ) -> Auth:
     proofs = Proofs(keys, clock, remembered_in(master))
-    wake = _wake(signals)
-    sessions = Sessions(databases, keys, proofs, settings, clock, limits, on_ended=wake)
+    sessions = Sessions(databases, keys, proofs, settings, clock, limits, signals)
     newcomers = Newcomers(
         limits,
         keys,
@@ -233,8 +238,8 @@ def _auth(
         clock,
         limits,
         newcomers,
+        signals,
         registration_open=settings.registration_open,
-        on_revoked=wake,
     )
     pairings = Pairings(
         master,
@@ -246,19 +251,8 @@ def _auth(
         limits,
         max_devices=settings.max_devices,
     )
-    recoveries = Recoveries(master, databases, sessions, keys, clock)
+    recoveries = Recoveries(master, databases, sessions, keys, clock, signals)
     return Auth(sessions, accounts, pairings, proofs, recoveries)
-
-
-def _wake(signals: Signals) -> Callable[[str, str], None]:
-    """The one place where the end of a device, or of one of its sessions, is announced: whatever it
-    waits for, it must look up and find that it is out."""
-
-    def on_ended(user_id: str, _device_id: str) -> None:
-        signals.notify(user_id)
-        signals.notify(pairings_of(user_id))
-
-    return on_ended
 
 
 def _cors(origins: Sequence[str]) -> Mapping[str, Any]:

@@ -47,16 +47,25 @@ def keep_no_core() -> None:
 def allow_connections(databases: int) -> int:
     """How many connections the process can hold beside so many open databases, at most
     MAX_CONNECTIONS; as many files as that takes are allowed, if the system lets it."""
-    reserve = _FILES_OF_OUR_OWN + databases * _FILES_OF_DATABASE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = reserve + MAX_CONNECTIONS
+    wanted = _reserve(databases) + MAX_CONNECTIONS
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = wanted
-    files = MAX_CONNECTIONS + reserve if soft == resource.RLIM_INFINITY else soft
-    return max(_FEWEST_CONNECTIONS, min(MAX_CONNECTIONS, files - reserve))
+    return most_connections(databases)
+
+
+def most_connections(databases: int) -> int:
+    """How many connections the files that are allowed now leave room for."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(_FEWEST_CONNECTIONS, min(MAX_CONNECTIONS, soft - _reserve(databases)))
+
+
+def _reserve(databases: int) -> int:
+    return _FILES_OF_OUR_OWN + databases * _FILES_OF_DATABASE
 
 
 def _tell_allocator() -> None:

@@ -8,18 +8,24 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import live
 from bench.machine import machine_of
 from bench.results import Rounds, as_json, as_table, results_of
 from bench.rounds import GROUPS, Group, Load, Values, run_round
 from bench.servers import Name
 
 ROUNDS = 5
+LIVE = "live"
+"""Streams of events: the floor has none to compare with."""
 _KEPT_OVER_RESTARTS = Path("/var/tmp")  # by custom on a disk, where /tmp may be memory
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the rounds and print what they came to."""
     asked = _parser().parse_args(arguments)
+    if asked.measures == [LIVE]:
+        _tell_live(asked.folder)
+        return
     groups: Sequence[Group] = asked.measures or GROUPS
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="echolia-bench-", dir=asked.folder) as folder:
@@ -36,6 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"\n{time.perf_counter() - began:.0f} s in all.")
 
 
+def _tell_live(parent: Path) -> None:
+    live.allow_files()
+    with tempfile.TemporaryDirectory(prefix="echolia-bench-", dir=parent) as folder:
+        print("\n".join(machine_of(Path(folder)).sentences()))
+        for line in live.run(Path(folder)):
+            print(line, flush=True)
+
+
 def run_rounds(folder: Path, load: Load, groups: Sequence[Group], count: int) -> Rounds:
     """`count` rounds of each server in turn; who goes first changes from round to round."""
     rounds: dict[Name, list[Values]] = {"floor": [], "echolia": []}
@@ -49,8 +63,9 @@ def run_rounds(folder: Path, load: Load, groups: Sequence[Group], count: int) ->
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("measures", nargs="*", choices=[*GROUPS, []], metavar="measure",
-                        help=f"which to take: {', '.join(GROUPS)} (default: all)")  # fmt: skip
+    parser.add_argument("measures", nargs="*", choices=[*GROUPS, LIVE, []], metavar="measure",
+                        help=f"which to take: {', '.join(GROUPS)} (default: all these);"
+                        f" or {LIVE} alone")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="results for machines, on stdout")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each server")
     parser.add_argument("--folder", type=Path, default=_default_folder(),

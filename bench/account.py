@@ -27,56 +27,76 @@ class Account:
 
     device_id: str
     access_token: str
+    key: ec.EllipticCurvePrivateKey
 
 
 def register(connection: Connection) -> Account:
     """A new account with one device. Raises RegistrationRefused."""
     key = ec.generate_private_key(ec.SECP256R1())
-    challenge = _asked(connection, "/auth/register/challenge", {})["challenge"]
-    session = _asked(
+    challenge = asked(connection, "/auth/register/challenge", {})["challenge"]
+    session = asked(
         connection,
         "/auth/register",
         {
             "challenge": challenge,
-            "public_key": _pem(key),
-            "signature": _b64(_signed(key, base64.b64decode(challenge))),
+            "public_key": pem(key),
+            "signature": b64(signed(key, _LABEL, base64.b64decode(challenge), thumbprint(key))),
             "device_type": "desktop",
             "platform": "linux",
         },
     )
-    return Account(session["device_id"], session["access_token"])
+    return Account(session["device_id"], session["access_token"], key)
 
 
-def _asked(connection: Connection, path: str, body: dict[str, str]) -> dict[str, Any]:
-    answer = connection.exchange(request("POST", path, {}, json.dumps(body).encode()))
+def asked(
+    connection: Connection,
+    path: str,
+    body: dict[str, str],
+    headers: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """The answer to a call. Raises RegistrationRefused."""
+    answer = connection.exchange(request("POST", path, headers or {}, json.dumps(body).encode()))
     if answer.status not in (200, 201):
         raise RegistrationRefused(f"{path} answered {answer.status}: {answer.body.decode()}")
     return dict(json.loads(answer.body))
 
 
-def _signed(key: ec.EllipticCurvePrivateKey, challenge: bytes) -> bytes:
-    """ES256 over the registration's bytes, as r and s of 32 bytes each (RFC 7518 section 3.4)."""
-    parts = (_LABEL, ORIGIN.encode(), challenge, _thumbprint(key))
-    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+def signed(key: ec.EllipticCurvePrivateKey, label: bytes, *parts: bytes) -> bytes:
+    """A signature over a label, the origin, and parts."""
+    return es256(key, framed(label, ORIGIN.encode(), *parts))
+
+
+def framed(*parts: bytes) -> bytes:
+    """The parts, each after its length."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def es256(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
+    """r and s of 32 bytes each (RFC 7518 section 3.4)."""
     r, s = decode_dss_signature(key.sign(message, ec.ECDSA(SHA256())))
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
-def _thumbprint(key: ec.EllipticCurvePrivateKey) -> bytes:
+def thumbprint(key: ec.EllipticCurvePrivateKey) -> bytes:
     """RFC 7638 section 3."""
+    return hashlib.sha256(json.dumps(jwk(key), separators=(",", ":")).encode()).digest()
+
+
+def jwk(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
+    """RFC 7517, its members in the order of their names."""
     point = key.public_key().public_numbers()
-    members = {"crv": "P-256", "kty": "EC", "x": _b64url(point.x), "y": _b64url(point.y)}
-    return hashlib.sha256(json.dumps(members, separators=(",", ":")).encode()).digest()
+    x, y = (b64url(each.to_bytes(32, "big")) for each in (point.x, point.y))
+    return {"crv": "P-256", "kty": "EC", "x": x, "y": y}
 
 
-def _pem(key: ec.EllipticCurvePrivateKey) -> str:
+def pem(key: ec.EllipticCurvePrivateKey) -> str:
     spki = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return spki.decode()
 
 
-def _b64(raw: bytes) -> str:
+def b64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
 
 
-def _b64url(coordinate: int) -> str:
-    return base64.urlsafe_b64encode(coordinate.to_bytes(32, "big")).rstrip(b"=").decode()
+def b64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

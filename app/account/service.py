@@ -72,8 +72,9 @@ class AccountService:
         # Others may be ending just now, which can take a while: nobody gets in meanwhile.
         await self._users.reopen(user_id)
         waiting = await self._finish()
-        for topic in (user_id, *pairings):
-            self._signals.notify(topic)
+        self._signals.tell(user_id, "ended")
+        for pairing_id in pairings:
+            self._signals.tell(pairing_id, "pairing")
         if user_id in waiting:
             raise Unavailable("Nobody gets in any more; the files go as soon as storage lets them.")
         events.account_deleted()
@@ -126,7 +127,7 @@ class AccountService:
             events.chore_failed(error=type(error).__name__)
             use = "seen"
         if use == "deleted":
-            self._signals.notify(user_id)
+            self._signals.tell(user_id, "ended")
             events.account_purged()
             return True
         again = None if use == "used" else UNUSED_SECONDS

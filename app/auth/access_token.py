@@ -4,7 +4,7 @@ A token alone proves little: each request also reads the device's row, so revoca
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -31,7 +31,8 @@ _WITHOUT_CLOCK: Any = {
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What an access token says: whose, which device and generation, which session and step."""
+    """What an access token says: whose, which device and generation, which session and step; and,
+    of one that was read, when it ends (Unix seconds)."""
 
     user_id: str
     device_id: str
@@ -39,6 +40,7 @@ class AccessClaims:
     family_id: str
     family_generation: int
     thumbprint: str
+    expires_at: int = field(default=0, compare=False)
 
 
 def issue(
@@ -78,6 +80,7 @@ def read(keys: ServerKeys, issuer: str, token: str, *, now: int) -> AccessClaims
             family_id=_text(payload["fam"]),
             family_generation=int(payload["fgen"]),
             thumbprint=_text(payload["cnf"]["jkt"]),
+            expires_at=int(payload["exp"]),
         )
     except (jwt.PyJWTError, ValueError, TypeError, KeyError):
         raise NotAuthenticated from None

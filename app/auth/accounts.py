@@ -5,7 +5,7 @@ date whenever it is opened, so restoring either from a backup lets no revoked de
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from app import events
@@ -43,6 +43,7 @@ from app.database.port import (
 from app.errors import NotAuthenticated, NotFound
 from app.rates.buckets import LOGINS
 from app.rates.limits import Limits, spend
+from app.signals import Signals
 
 
 class Accounts:
@@ -57,9 +58,9 @@ class Accounts:
         clock: Clock,
         limits: Limits,
         newcomers: Newcomers,
+        signals: Signals,
         *,
         registration_open: bool,
-        on_revoked: Callable[[str, str], None],
     ) -> None:
         self._master = master
         self._users = users
@@ -68,8 +69,8 @@ class Accounts:
         self._clock = clock
         self._limits = limits
         self._newcomers = newcomers
+        self._signals = signals
         self._registration_open = registration_open
-        self._on_revoked = on_revoked
 
     def challenge(self, purpose: Purpose) -> bytes:
         """Random bytes to sign, good once, for 120 s and this purpose. Nothing is stored. One for
@@ -104,6 +105,8 @@ class Accounts:
         if is_new:
             self._newcomers.made()
             events.account_created()
+        else:  # it may have another name now
+            self._signals.tell(device.user_id, "devices")
         return session, is_new
 
     async def log_in(
@@ -121,7 +124,7 @@ class Accounts:
         is_signed = verified_alike(device.public_key if device else None, signature, messages)
         if expires_at is None or device is None or not is_signed or device.status != "active":
             raise LoginFailed
-        # Only now: whoever does not hold the key, or has overheard a log-in, could use its share up.
+        # Only now: whoever lacks the key, or has overheard a log-in, could use its share up.
         if spent:
             raise LoginFailed
         await spend(self._limits, LOGINS, thumbprint)
@@ -168,7 +171,8 @@ class Accounts:
             await self._users.reopen(user_id)
             raise
         finally:
-            self._on_revoked(user_id, device_id)
+            self._signals.tell(user_id, "ended")
+            self._signals.tell(user_id, "devices")
         events.device_revoked()
 
     async def forget_yesterday(self) -> None:

@@ -7,6 +7,7 @@ push cannot cross it, and it costs no look of its own.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from app.auth import store
 from app.auth.access_token import AccessClaims
@@ -27,6 +28,10 @@ from app.database.port import (
 )
 from app.errors import NotAuthenticated
 
+Standing: TypeAlias = Literal["good", "revoked", "ended", "superseded"]
+"""Of whoever holds an access token: may come in; the device is out; the session is over; the
+session goes on under newer tokens."""
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -44,14 +49,9 @@ def question(claims: AccessClaims) -> Statement:
 def admit(claims: AccessClaims, rows: Rows, now: int) -> Admission:
     """Raises NotAuthenticated unless device and session are good now. The first use of a pair of
     tokens ends the pair before; a day's first use is noted."""
-    if not rows:
+    if standing(claims, rows, now) != "good":
         raise NotAuthenticated
-    status, generation, thumbprint, _, seen_day = store.status_of(rows[0])
-    family = store.family_of(rows[0])
-    if status != "active" or generation != claims.generation:
-        raise NotAuthenticated
-    if thumbprint_text(thumbprint) != claims.thumbprint or not _is_good(family, claims, now):
-        raise NotAuthenticated
+    family, seen_day = store.family_of(rows[0]), store.status_of(rows[0])[4]
     device = store.current_device_of(claims.user_id, rows[0])
     notes: list[Statement] = []
     if claims.family_generation == family.generation and family.confirmed_at is None:
@@ -61,13 +61,26 @@ def admit(claims: AccessClaims, rows: Rows, now: int) -> Admission:
     return Admission(device, tuple(notes))
 
 
-def _is_good(family: Family, claims: AccessClaims, now: int) -> bool:
-    """Whether the session lives and the token is of its newest pair, or of the one before while
+def standing(claims: AccessClaims, rows: Rows, now: int) -> Standing:
+    """How whoever holds the token stands, by what `question` read."""
+    if not rows:
+        return "ended"
+    status, generation, thumbprint, _, _ = store.status_of(rows[0])
+    if status != "active" or generation != claims.generation:
+        return "revoked"
+    if thumbprint_text(thumbprint) != claims.thumbprint:
+        return "revoked"
+    return _standing_of(store.family_of(rows[0]), claims, now)
+
+
+def _standing_of(family: Family, claims: AccessClaims, now: int) -> Standing:
+    """Good if the session lives and the token is of its newest pair, or of the one before while
     the newest was never used."""
     if family.status != "active" or now >= family.ends_at:
-        return False
+        return "ended"
     behind = family.generation - claims.family_generation
-    return behind == 0 or (behind == 1 and family.confirmed_at is None)
+    is_newest = behind == 0 or (behind == 1 and family.confirmed_at is None)
+    return "good" if is_newest else "superseded"
 
 
 class AdmittedDatabase:
@@ -88,6 +101,25 @@ class AdmittedDatabase:
     def device_id(self) -> str:
         """Who asks; signed by us, but good only once a call has returned."""
         return self._claims.device_id
+
+    @property
+    def expires_at(self) -> int:
+        """When the caller's access token ends, Unix seconds."""
+        return self._claims.expires_at
+
+    async def look(
+        self, others: Sequence["AdmittedDatabase"], statements: Sequence[Statement]
+    ) -> tuple[list[Standing], list[Rows]]:
+        """How others of the same account stand, and what the statements read, in one snapshot.
+        Nothing of it is noted as a use."""
+        asked = [question(other._claims) for other in others]
+        try:
+            rows = await self._db.read([*asked, *statements])
+        except Missing:
+            return ["revoked" for _ in others], []
+        now = int(self._clock())
+        seen = zip(others, rows[: len(asked)], strict=True)
+        return [standing(other._claims, found, now) for other, found in seen], rows[len(asked) :]
 
     async def read(
         self,

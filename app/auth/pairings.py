@@ -35,7 +35,7 @@ from app.database.port import Database, Plan, Rows, Statement, UserDatabases
 from app.errors import NotAuthenticated, NotFound
 from app.rates.buckets import PAIRINGS
 from app.rates.limits import Limits, spend
-from app.signals import Signals, pairings_of
+from app.signals import Signals, Waiter
 
 May: TypeAlias = Callable[[Pairing], None]
 Step: TypeAlias = Callable[[Pairing, list[Rows]], Plan[Pairing]]
@@ -169,6 +169,7 @@ class Pairings:
         reads = [store.select_devices_of(device.user_id), store.select_device_by_key(thumbprint)]
         approved = await self._step(pairing_id, step, reads, may=_of(device))
         await self._copy(approved)
+        self._signals.tell(approved.user_id, "devices")
         events.device_paired()
         return approved
 
@@ -284,7 +285,7 @@ class Pairings:
         except PairingExpired:
             await self.forget_ended()
             raise
-        self._signals.notify(pairing_id)
+        self._signals.tell(pairing_id, "pairing")
         return decided.outcome
 
     async def _cancel(self, pairing_id: str, may: May) -> None:
@@ -298,7 +299,7 @@ class Pairings:
             return Plan((pairing_store.set_ended(pairing_id, "cancelled"),), None)
 
         await self._master.decide([pairing_store.select(pairing_id)], plan)
-        self._signals.notify(pairing_id)
+        self._signals.tell(pairing_id, "pairing")
 
     async def _watched(
         self, pairing_id: str, may: May, waits_in: Collection[rules.State], wait_seconds: int
@@ -307,7 +308,8 @@ class Pairings:
         pairing = await self._visible(pairing_id, may)
         if not wait_seconds or pairing.state not in waits_in:
             return pairing
-        with self._signals.waiter(pairing_id, pairings_of(pairing.user_id)) as waiter:
+        changes = Waiter("pairing", "ended")
+        with self._signals.waiter(changes, pairing_id, pairing.user_id) as waiter:
             pairing = await self._visible(pairing_id, may)
             if pairing.state not in waits_in:
                 return pairing

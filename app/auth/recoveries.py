@@ -31,6 +31,7 @@ from app.auth.signed_bytes import recover_message
 from app.clock import Clock, day_of
 from app.database.port import Database, Plan, Rows, Statement, StorageError, UserDatabases
 from app.errors import NotAuthenticated
+from app.signals import Signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,14 @@ class Recoveries:
         sessions: Sessions,
         keys: ServerKeys,
         clock: Clock,
+        signals: Signals,
     ) -> None:
         self._master = master
         self._users = users
         self._sessions = sessions
         self._keys = keys
         self._clock = clock
+        self._signals = signals
 
     async def of(self, user_id: str) -> Recovery | None:
         """The account's phrase, if it has one."""
@@ -191,6 +194,8 @@ class Recoveries:
         except StorageError:
             await self._users.reopen(user_id)
             raise
+        finally:
+            self._signals.tell(user_id, "devices")
 
     async def _nearest(self, attempt: RecoveryAttempt) -> Rows:
         return (await self._master.read([recovery_store.select_nearest(attempt.locator)]))[0]

@@ -1,7 +1,6 @@
 """Sessions: begun by a proof of a device's key, continued by refresh, ended by revocation."""
 
 import uuid
-from collections.abc import Callable
 from dataclasses import replace
 
 from app import events
@@ -28,6 +27,7 @@ from app.database.port import Conflict, Database, Missing, Plan, Rows, UserDatab
 from app.errors import NotAuthenticated
 from app.rates.buckets import REFRESHES
 from app.rates.limits import Limits, spend
+from app.signals import Signals
 
 MAX_FAMILIES = 5
 _REFUSALS: dict[Verdict, type[NotAuthenticated]] = {
@@ -49,16 +49,15 @@ class Sessions:
         settings: Settings,
         clock: Clock,
         limits: Limits,
-        *,
-        on_ended: Callable[[str, str], None],
+        signals: Signals,
     ) -> None:
         self._users = users
         self._keys = keys
         self._proofs = proofs
         self._settings = settings
         self._clock = clock
-        self._on_ended = on_ended
         self._limits = limits
+        self._signals = signals
 
     async def start(self, device: Device) -> Session:
         """A new session of a device that has just proved its key; at most five live on. Raises
@@ -127,7 +126,7 @@ class Sessions:
     async def end(self, device: CurrentDevice) -> None:
         """The session this request came in with is over."""
         await self._users.open(device.user_id).write([store.end_family(device.family_id)])
-        self._on_ended(device.user_id, device.device_id)
+        self._signals.tell(device.user_id, "ended")
         events.session_ended(reason="logout")
 
     async def _continue(self, db: Database, token: RefreshToken, proof: ProofDate) -> Session:
@@ -139,7 +138,8 @@ class Sessions:
         decided = await db.decide([store.select_family(token.family_id)], plan)
         verdict, family, device = decided.outcome
         if verdict == "reused":
-            self._on_ended(token.user_id, family.device_id if family else "")
+            self._signals.tell(token.user_id, "ended")
+            self._signals.tell(token.user_id, "devices")
             events.session_ended(reason="refresh_reused")
         if family is None or device is None:
             raise _REFUSALS[verdict]

@@ -19,6 +19,7 @@ from app.errors import (
     TookTooLong,
 )
 from app.http.fixed import CACHE, MAX_HEAD_FIELDS, NOSNIFF, Header
+from app.http.holding import Line, held_in
 from app.work import AtWork, Phase, Work
 
 UNROUTED = "(none)"
@@ -60,6 +61,7 @@ class Skin:
         work = exchange.work = self._at_work.begin(exchange.late)
         try:
             await self._app(scope, receive, exchange.send)
+            await exchange.hold(receive)
         except ClientDisconnect:
             events.client_left(request_id=exchange.request_id, route=exchange.route)
         except Exception as error:
@@ -124,6 +126,16 @@ class _Exchange:
         """What the application answers; nothing of it, if that comes after its deadline."""
         if self._late_answer is None:
             await self._pass_on(message)
+
+    async def hold(self, receive: Receive) -> None:
+        """What of the answer is still to come, if its route left some to be held here."""
+        stay = held_in(self._scope)
+        if stay is None or self._late_answer is not None:
+            return
+        if self._method == "HEAD":
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        await stay(Line(receive, self._send))
 
     def late(self, phase: Phase) -> None:
         """The deadline is over: it is answered here and now, and whatever is at work goes on."""

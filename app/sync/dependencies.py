@@ -13,6 +13,7 @@ from app.sync.cursor import MAX_LENGTH
 from app.sync.digest import BUCKETS
 from app.sync.digests import BucketRequest, Digests
 from app.sync.errors import CursorInvalid
+from app.sync.live_service import Live
 from app.sync.render import JSON, Rendering
 from app.sync.render_packed import PACKED
 from app.sync.service import PullRequest, SyncService
@@ -27,6 +28,11 @@ def sync_of(request: Request) -> SyncService:
 def digests_of(request: Request) -> Digests:
     """The running application's digests."""
     return cast("Digests", request.app.state.digests)
+
+
+def live_of(request: Request) -> Live:
+    """The running application's streams."""
+    return cast("Live", request.app.state.live)
 
 
 def rendering_in(format_: Format) -> Rendering:

@@ -1,19 +1,29 @@
 """HTTP of `/sync`."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.auth.dependencies import UserDb
 from app.database.port import RowTooLarge
+from app.errors import Overloaded
 from app.http.bodies import JsonBody
 from app.http.formats import JSON, Format, sent_in, wanted_by
+from app.http.holding import HeldResponse
 from app.http.messagepack import encode
 from app.http.refusals import refuses
 from app.http.routing import StrictRoute
 from app.limits import published_limits
-from app.sync.dependencies import DigestIn, PullIn, digests_of, rendering_in, sync_of
+from app.sync.dependencies import (
+    DigestIn,
+    PullIn,
+    digests_of,
+    live_of,
+    rendering_in,
+    sync_of,
+)
 from app.sync.digests import BucketRequest
 from app.sync.errors import (
     AtomicAborted,
@@ -26,6 +36,7 @@ from app.sync.errors import (
     TooManyChanges,
     TooManyStoredVersions,
 )
+from app.sync.frames import MEDIA_TYPE
 from app.sync.models import (
     DigestOut,
     ItemsOut,
@@ -44,6 +55,12 @@ from app.sync.service import PushRequest
 router = APIRouter(prefix="/sync", route_class=StrictRoute, tags=["sync"])
 
 _PUSH = JsonBody(PushIn, "max_push_bytes", check=check_parts, budget=push_budget, open_in=open_in)
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Events `change`, `devices`, `entitlements` and `bye`, without end.",
+        "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+    }
+}
 
 
 @router.post("/push", response_class=Response, responses={200: {"model": PushOut}})
@@ -92,6 +109,15 @@ async def digest(request: Request, db: UserDb, query: Annotated[DigestIn, Query(
     wanted = wanted_by(request)
     found = await digests_of(request).digest(db, query.collection)
     return _answer(found if wanted is JSON else encode(orjson.loads(found)), wanted)
+
+
+@router.get("/events", response_class=Response, responses=STREAM)
+@refuses(Overloaded)
+async def stream(request: Request, db: UserDb) -> Response:
+    await db.device()
+    live = live_of(request)
+    live.check(db)
+    return HeldResponse(partial(live.stay, db), MEDIA_TYPE)
 
 
 @router.get("/status")

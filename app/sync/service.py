@@ -10,7 +10,7 @@ from app.clock import Clock
 from app.config import Settings
 from app.database.port import Plan, Rows, Statement
 from app.limits import MAX_PULL_BYTES, versions_limit
-from app.signals import Signals
+from app.signals import Signals, Waiter
 from app.sync import store
 from app.sync.cursor import TAG_BYTES, Position, open_cursor, seal
 from app.sync.errors import (
@@ -110,7 +110,7 @@ class SyncService:
         if pushed.aborted:
             raise AtomicAborted(results=results_with_versions(pushed.results, rows))
         if pushed.reads_from:
-            self._signals.notify(db.user_id)
+            self._signals.tell(db.user_id, "change")
         if pushed.deletes:
             is_confirmed = request.confirm_deletes == pushed.deletes
             self._recent_deletes.note(db.device_id, pushed.deletes, now, confirmed=is_confirmed)
@@ -131,7 +131,7 @@ class SyncService:
     async def wait_for_news(self, db: AdmittedDatabase, request: PullRequest) -> None:
         """Returns when a pull may bring something, after `wait_seconds` at the latest."""
         position = self._position(db, request.cursor)
-        with self._signals.waiter(db.user_id) as waiter:
+        with self._signals.waiter(Waiter("change", "ended"), db.user_id) as waiter:
             found = await self._page(db, request, position)
             if not found.versions:
                 await waiter.wait(request.wait_seconds)

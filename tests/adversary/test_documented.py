@@ -109,6 +109,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 @pytest.fixture(scope="module")
 def schema(server: ServerProcess) -> Any:
     document = httpx.get(f"{server.url}/openapi.json").json()
+    del document["paths"]["/sync/events"]  # a good answer of it has no end
     for path in document["paths"].values():
         for operation in path.values():
             del operation["security"]  # credentials are brought by `Account`, and not made up

@@ -31,11 +31,11 @@ class House:
         self.first, self.second, self.new = (Device(http, clock=clock) for _ in range(3))
 
     async def held(
-        self, request: Awaitable[httpx.Response], topics: int
+        self, request: Awaitable[httpx.Response], subjects: int
     ) -> "asyncio.Task[httpx.Response]":
-        """The request, once the server holds it and somebody waits for that many topics."""
+        """The request, once the server holds it and somebody listens to that many subjects."""
         task = asyncio.ensure_future(request)
-        while len(self.signals._waiters) < topics:
+        while len(self.signals._listeners) < subjects:
             assert not task.done()
             await asyncio.sleep(0.001)
         return task
@@ -121,7 +121,7 @@ async def test_nobody_who_has_left_is_still_waited_for(house: House) -> None:
     look = await house.held(pairing.see(wait=25), 2)
     look.cancel()
     await asyncio.wait([look])
-    assert not house.signals._waiters
+    assert not house.signals._listeners
 
 
 async def test_what_could_not_be_told_at_once_is_told_when_the_disk_is_well_again(

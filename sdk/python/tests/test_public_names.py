@@ -14,8 +14,8 @@ Memory MergePolicy NotAuthenticated NotSetUp Offline Options OtherAccount Overvi
 PairingCancelled PairingConflict PairingError PairingExpired PairingForged PayloadInvalid
 PhraseInvalid QuotaExceeded RateLimited RecoveryDelayed RecoveryError RecoveryForged
 RecoveryRefused RecoveryStatus Refused SecurityEvent ServerError Session Sibling StoreError
-SyncReport Tag Tags VectorClock WrongCode WrongPassphrase __version__ check_export erase_device
-keep_both new_phrase open_envelope padded_length seal
+SyncReport Tag Tags Update VectorClock WrongCode WrongPassphrase __version__ check_export
+erase_device keep_both new_phrase open_envelope padded_length seal
 """
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from echolia import Client, StoreError
+from echolia import Client, SecurityEvent, StoreError, SyncReport, Update
 from echolia._errors import Refused
 from echolia._keyring import Keyring, KeyringFile
 from echolia.cli import main
@@ -37,6 +38,24 @@ def test_a_text_from_another_device_cannot_command_the_terminal(
         out, err = capsys.readouterr()
         assert not set(out + err) & set("\x1b\x9b\x07\u202e\r")
     assert shown(NASTY).startswith("one [2J 31m\ttwo \nthree")
+
+
+def test_following_shows_what_arrives_until_it_is_interrupted(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def follow(_: Client) -> Iterator[Update]:
+        yield Update("items", SyncReport())
+        yield Update("items", SyncReport(pulled=2))
+        yield Update("devices")
+        raise KeyboardInterrupt
+
+    happened = [SecurityEvent("device_added", 1_700_000_000, None)]
+    monkeypatch.setattr(Client, "follow", follow)
+    monkeypatch.setattr(Client, "security_events", lambda _: happened)
+    assert main(["--home", str(home), "sync", "--follow"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "0 sent, 2 fetched\n"
+    assert "a device was added" in said.err
 
 
 def test_a_pipe_gets_the_text_as_it_was_written(

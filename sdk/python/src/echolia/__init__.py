@@ -50,6 +50,7 @@ from ._errors import (
     WrongPassphrase,
 )
 from ._export import ExportSummary, check_export
+from ._follow import Update
 from ._home import Options
 from ._import import AccountImport
 from ._journal import Entries, Entry, Memories, Memory, Tag, Tags
@@ -121,6 +122,7 @@ __all__ = [
     "SyncReport",
     "Tag",
     "Tags",
+    "Update",
     "VectorClock",
     "WrongCode",
     "WrongPassphrase",

@@ -19,6 +19,7 @@ from ._errors import (
     Offline,
     OtherAccount,
 )
+from ._follow import FollowCalls
 from ._home import (
     DEFAULTS,
     Options,
@@ -72,7 +73,7 @@ class LocalStatus:
     synced_at: int | None
 
 
-class Client(AccountCalls, SafetyCalls):
+class Client(AccountCalls, FollowCalls, SafetyCalls):
     """A device that belongs to an account. Use as a context manager, from one thread."""
 
     entries: Entries

@@ -13,7 +13,7 @@ from ._answers import Answer, read_answer, refusal
 from ._auth import DeviceAuth, KeyProof, NonceJar
 from ._bounds import UNBOUNDED, bound
 from ._calls import Call, Exchange, Proof, T
-from ._errors import Offline, RateLimited, Refused
+from ._errors import AnswerInvalid, Offline, RateLimited, Refused
 from ._formats import JSON, MESSAGEPACK, write
 from ._keys import Signer
 from ._patience import OnWait, is_worth_waiting, pause, unnoticed
@@ -21,7 +21,8 @@ from ._session import Session
 
 _TRIES = 3
 # A held request may last 25 s by protocol; the answer needs time to travel as well.
-_TIMEOUT = httpx.Timeout(40.0, connect=5.0)
+_SILENCE_SECONDS = 40.0
+_CONNECT_SECONDS = 5.0
 
 
 class Driver:
@@ -49,7 +50,7 @@ class Driver:
         self._http = httpx.Client(
             base_url=origin,
             transport=transport,
-            timeout=_TIMEOUT,
+            timeout=_timeout(_SILENCE_SECONDS),
             # Packed, a few bytes could become gigabytes; ciphertext does not shrink anyway.
             headers={"Accept-Encoding": "identity"},
             event_hooks={"response": [bound]},
@@ -124,8 +125,15 @@ class Driver:
         )
 
     @contextmanager
-    def stream(self, call: Call) -> Iterator[Iterator[bytes]]:
-        """One answer's bytes as they come, however many. Refused; Offline when they stop coming."""
+    def stream(
+        self,
+        call: Call,
+        *,
+        media_type: str | None = None,
+        silence_seconds: float = _SILENCE_SECONDS,
+    ) -> Iterator[Iterator[bytes]]:
+        """One answer's bytes as they come, however many. Refused; AnswerInvalid if they are of
+        another type; Offline when they stop coming."""
         written = write(call.body, self._media_type)
         try:
             with self._http.stream(
@@ -134,11 +142,14 @@ class Driver:
                 content=written.content,
                 headers=written.headers,
                 auth=self._auth[call.proof],
+                timeout=_timeout(silence_seconds),
                 extensions={UNBOUNDED: True},
             ) as response:
                 if not response.is_success:
                     response.read()
                     raise refusal(response)
+                if media_type is not None and media_type != _media_type(response):
+                    raise AnswerInvalid("the server's answer is of another type")
                 yield response.iter_raw()
         except (httpx.ConnectError, httpx.ConnectTimeout):
             raise Offline("the server cannot be reached") from None
@@ -147,3 +158,11 @@ class Driver:
 
     def close(self) -> None:
         self._http.close()
+
+
+def _media_type(response: httpx.Response) -> str:
+    return str(response.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
+
+
+def _timeout(silence_seconds: float) -> httpx.Timeout:
+    return httpx.Timeout(silence_seconds, connect=_CONNECT_SECONDS)

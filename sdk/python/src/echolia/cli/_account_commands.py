@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
 from .._client import PAIRING_SECONDS, Client, Join
+from .._devices import SecurityEvent
 from .._errors import AmbiguousId, ItemNotFound, PairingForged, WrongCode
 from .._home import Options
 from .._pairing import Invitation
@@ -130,6 +133,8 @@ def warn_of_plain_http(server: str, output: Output) -> None:
 
 
 def sync(client: Client, args: Namespace, output: Output) -> int:
+    if args.follow:
+        return _follow(client, output)
     with output.progress() as progress:
         report = client.sync(
             confirm_deletes=args.confirm_deletes, verify=args.verify, progress=progress
@@ -137,6 +142,23 @@ def sync(client: Client, args: Namespace, output: Output) -> int:
     output.result(_as_json(report), f"{report.pushed} sent, {report.pulled} fetched")
     _explain(report, output)
     return 0 if report.complete else INCOMPLETE
+
+
+def _follow(client: Client, output: Output) -> int:
+    """Until somebody interrupts it, which is how it is meant to end."""
+    with contextlib.suppress(KeyboardInterrupt):
+        for update in client.follow():
+            if update.report is not None:
+                _show(update.report, output)
+            elif update.kind == "devices":
+                _tell_new(client, client.security_events(), output)
+    return 0
+
+
+def _show(report: SyncReport, output: Output) -> None:
+    if report.pushed or report.pulled or not report.complete:
+        output.result(_as_json(report), f"{report.pushed} sent, {report.pulled} fetched")
+        _explain(report, output)
 
 
 def _explain(report: SyncReport, output: Output) -> None:
@@ -211,16 +233,20 @@ def devices(client: Client, args: Namespace, output: Output) -> int:
         for device in found
     ]
     output.table(["id", "status", "platform", "name"], rows)
-    for event in client.unseen(seen.events):
-        who = f" ({event.device_id[:8]})" if event.device_id else ""
-        what = _EVENTS.get(event.kind, event.kind)
-        output.note(f"new since the last look: {when(event.at)}  {what}{who}")
+    _tell_new(client, seen.events, output)
     if seen.recovery is not None and seen.recovery.available_at is not None:
         output.note(
             "somebody with the recovery phrase comes in after"
             f" {when(seen.recovery.available_at)}; if it is not you: echolia recovery cancel"
         )
     return 0
+
+
+def _tell_new(client: Client, events: Sequence[SecurityEvent], output: Output) -> None:
+    for event in client.unseen(events):
+        who = f" ({event.device_id[:8]})" if event.device_id else ""
+        what = _EVENTS.get(event.kind, event.kind)
+        output.note(f"new since the last look: {when(event.at)}  {what}{who}")
 
 
 def revoke(client: Client, args: Namespace, output: Output) -> int:

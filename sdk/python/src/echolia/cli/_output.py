@@ -50,6 +50,8 @@ class Output:
             if seconds >= _NOTICED_SECONDS:
                 self.note(f"the server asks for some work first: about {duration(seconds)}")
             return
+        if why == "reconnecting":
+            return
         self.note(f"{busy(why)}: trying again in {duration(seconds)}")
 
     def table(self, columns: list[str], rows: list[list[str]]) -> None:
@@ -101,6 +103,8 @@ def busy(code: str) -> str:
     """Why a server asks to come again later, in words."""
     if code == "rate_limited":
         return "the server takes no more such requests just now"
+    if code == "offline":
+        return "the server cannot be reached"
     return "the server is busy just now"
 
 

@@ -62,7 +62,9 @@ def build_parser() -> ArgumentParser:
     command("delete", "delete an entry").add_argument("id", metavar="ID")
 
     sync = command("sync", "send and fetch what is new")
-    sync.add_argument("--confirm-deletes", type=_count, metavar="N")
+    how = sync.add_mutually_exclusive_group()
+    how.add_argument("--confirm-deletes", type=_count, metavar="N")
+    how.add_argument("--follow", action="store_true", help="stay, and show what arrives; Ctrl-C")
     sync.add_argument("--verify", action="store_true", help="compare both sides as a whole")
 
     reading = command("import", "read a folder of Markdown, or an account export; safe to repeat")

@@ -22,6 +22,7 @@ from app import events
 from app.errors import EcholiaError, Malformed, Overloaded
 from app.http.crowd import Crowd
 from app.http.fixed import CACHE, MAX_HEAD_FIELDS, NOSNIFF, SHIELD, Header
+from app.http.holding import TRANSPORT
 from app.http.middleware import UNROUTED
 from app.work import body_seconds
 
@@ -95,6 +96,7 @@ class CappedHeads(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._unparsed = self._parsed = self._fields = 0
         super().on_message_begin()
+        self.scope[TRANSPORT] = self.transport  # type: ignore[literal-required]
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url))

@@ -10,6 +10,7 @@ import socket
 import sys
 from asyncio import WriteTransport
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from starlette.responses import Response
@@ -20,6 +21,8 @@ SEND_BUFFER_BYTES = 16 * 1024
 UNTAKEN_SECONDS = 30
 """After so long without a word from its side, the system gives the connection up, where it can."""
 _HELD = "held"
+TRANSPORT = "echolia.transport"
+"""In a request's scope: the connection it came by."""
 _KEPT = ("app", "http_version", "method", "path", "route", "state", "type")
 """Of a request, for what is done when its answer is over."""
 
@@ -29,15 +32,12 @@ class Line:
 
     __slots__ = ("_receive", "_send", "_transport")
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, transport: WriteTransport | None) -> None:
         self._receive = receive
         self._send = send
-        # Of the servers that run us. Where there is none, what is not taken is the server's.
-        self._transport: WriteTransport | None = getattr(
-            getattr(send, "__self__", None), "transport", None
-        )
-        if self._transport is not None:
-            _narrow(self._transport)
+        self._transport = transport
+        if transport is not None:
+            _narrow(transport)
 
     async def write(self, text: bytes) -> None:
         """Returns when the connection has room for more; nothing is kept beyond that. A client that
@@ -62,6 +62,15 @@ class Line:
 Stay: TypeAlias = Callable[[Line], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The rest of an answer, and the connection it goes out on. Under another server than ours
+    that is not known: then it is that server's, how much it keeps for a slow client."""
+
+    stay: Stay
+    transport: WriteTransport | None
+
+
 class HeldResponse(Response):
     """Begins an answer, and hands the rest of it to `stay`, which returns when it is over. After
     `HEAD` there is no rest."""
@@ -82,17 +91,17 @@ class HeldResponse(Response):
         scope["state"][_HELD] = self._stay
 
 
-def held_in(scope: Scope) -> Stay | None:
+def held_in(scope: Scope) -> Held | None:
     """The rest of the answer, if it was begun to be held. What the request said is forgotten."""
     state = scope["state"]
     if _HELD not in state:
         return None
-    stay: Stay = state[_HELD]
+    held = Held(state[_HELD], scope.get(TRANSPORT))
     state.clear()
     kept = {name: scope[name] for name in _KEPT if name in scope}
     scope.clear()  # and not name by name: that would leave it as large as it was
     scope.update(kept, headers=[])
-    return stay
+    return held
 
 
 def _narrow(transport: WriteTransport) -> None:

@@ -129,13 +129,13 @@ class _Exchange:
 
     async def hold(self, receive: Receive) -> None:
         """What of the answer is still to come, if its route left some to be held here."""
-        stay = held_in(self._scope)
-        if stay is None or self._late_answer is not None:
+        held = held_in(self._scope)
+        if held is None or self._late_answer is not None:
             return
         if self._method == "HEAD":
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        await stay(Line(receive, self._send))
+        await held.stay(Line(receive, self._send, held.transport))
 
     def late(self, phase: Phase) -> None:
         """The deadline is over: it is answered here and now, and whatever is at work goes on."""

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx
@@ -48,6 +48,18 @@ async def guest(server: ServerProcess) -> AsyncIterator[Device]:
     """A device of a server that the test may end."""
     async with registered(server) as made:
         yield made
+
+
+@contextmanager
+def deaf_reader(server: ServerProcess, device: Device) -> Iterator[socket.socket]:
+    """A stream that nobody reads, over a connection that holds little."""
+    token = device.session["access_token"]
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        deaf.connect(("127.0.0.1", server.port))
+        head = f"GET /sync/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+        deaf.sendall(f"{head}\r\n".encode())
+        yield deaf
 
 
 async def now_at(device: Device) -> str:
@@ -217,12 +229,7 @@ async def test_a_reader_that_takes_nothing_holds_up_nobody_and_nothing_is_kept_f
     lasting: ServerProcess, device: Device
 ) -> None:
     """Its connection is full soon; then the server keeps one event for it, however many follow."""
-    token = device.session["access_token"]
-    with socket.socket() as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        deaf.connect(("127.0.0.1", lasting.port))
-        head = f"GET /sync/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
-        deaf.sendall(f"{head}\r\n".encode())
+    with deaf_reader(lasting, device):
         async with streaming(device) as stream:
             await stream.next()
             for _ in range(30):
@@ -242,3 +249,16 @@ async def test_a_follower_hears_again_after_the_server_was_killed(
     server.start()
     async with streaming(guest) as stream:
         assert await stream.next() == ("change", {"cursor": await now_at(guest)})
+
+
+@pytest.mark.soak
+async def test_a_reader_that_takes_nothing_for_half_a_minute_is_cut_off(
+    server: ServerProcess, guest: Device
+) -> None:
+    began = time.monotonic()
+    with deaf_reader(server, guest):
+        while "/sync/events" not in server.log.read_text():  # it is logged when it is over
+            assert time.monotonic() - began < 120
+            await guest.push(guest.change())
+            await asyncio.sleep(0.05)
+    assert time.monotonic() - began >= 30

@@ -121,7 +121,7 @@ class Accounts:
         is_signed = verified_alike(device.public_key if device else None, signature, messages)
         if expires_at is None or device is None or not is_signed or device.status != "active":
             raise LoginFailed
-        # Only now: whoever does not hold the key, or has overheard a log-in, could use its share up.
+        # Only now: who does not hold the key, or has overheard a log-in, could use its share up.
         if spent:
             raise LoginFailed
         await spend(self._limits, LOGINS, thumbprint)

@@ -135,8 +135,8 @@ class Recoveries:
         """A session for the new device, now one of the account's however many it has, and the
         sealed bundle. The same key again gets the same ids. Raises ChallengeInvalid,
         SignatureInvalid, RecoveryFailed for whatever is wrong with the phrase, RecoveryDelayed
-        while the account's other devices may still object, PublicKeyInUse, DeviceRevoked, or a
-        leaf of PublicKeyRefused."""
+        while the account's other devices may still object, PublicKeyInUse, DeviceRevoked,
+        WrappingKeyDiffers, or a leaf of PublicKeyRefused."""
         candidate = await examine(attempt.claim, origins)
         key, now = candidate.key, int(self._clock())
         expires_at = challenges.check(self._keys, "register", attempt.challenge, now)
@@ -220,9 +220,9 @@ def _plan_recover(
     """The bundle is what the last statement of an entry returns."""
     bundle = recovery_store.select_bundle(recovery.user_id)
     if known is not None:
-        back = plan_return(known, candidate, ())
-        if known.user_id != recovery.user_id:
+        if known.status == "active" and known.user_id != recovery.user_id:
             raise PublicKeyInUse
+        back = plan_return(known, candidate, ())
         guarded = (recovery_store.still(recovery), *back.statements, bundle)
         return Plan(guarded, _Entered(back.outcome[0], is_new=False))
     if rules.has_to_wait(recovery, last_seen, now):

@@ -231,6 +231,7 @@ async def cancel_recovery(auth: AuthDep, device: ProvenDeviceDep) -> None:
     RecoveryDelayed,
     PublicKeyInUse,
     DeviceRevoked,
+    WrappingKeyDiffers,
     LoginFailed,
     RateLimited,
 )

@@ -249,6 +249,22 @@ async def test_a_full_account_lets_its_owner_back_in(
     assert said(refused) == (409, "too_many_devices"), "the cap holds for everybody else"
 
 
+async def test_a_known_key_comes_back_with_the_wrapping_key_it_had(
+    device: Device, phrase: Phrase, new_device: NewDevice
+) -> None:
+    def other_than_known(one: Device) -> dict[str, Any]:
+        return vouched(one.key, rsa_key(9), one.origin)
+
+    for each, code in ((device, "wrapping_key_differs"), (new_device(), "public_key_in_use")):
+        await each.register(**vouched(each.key, rsa_key(8), each.origin))
+        assert said(await phrase.recover(each)) == ((200, None) if each is device else (409, code))
+        assert said(await phrase.recover(each, **other_than_known(each))) == (409, code)
+    app: Any = device.http._transport.app  # type: ignore[attr-defined]
+    told = app.openapi()["paths"]["/auth/recover"]["post"]["responses"]["409"]
+    codes = told["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]["code"]
+    assert {"wrapping_key_differs", "public_key_in_use"} == set(codes["enum"])
+
+
 async def test_a_key_of_a_device_cannot_change_sides(
     device: Device, phrase: Phrase, new_device: NewDevice
 ) -> None:

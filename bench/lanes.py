@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import orjson
 
-from bench.account import register
+from bench.account import Account, register
 from bench.items import Batches, batches
 from bench.servers import Name, Server
 from bench.wire import Answer, Connection, request
@@ -69,7 +69,11 @@ class Lane:
     def polls(self, count: int) -> list[float]:
         """Seconds that each of `count` pulls took that found nothing new."""
         answers, _ = self.pages()
-        asked = self.pull(cursor_of(answers[-1].body))
+        return self.polls_behind(cursor_of(answers[-1].body), count)
+
+    def polls_behind(self, cursor: str, count: int) -> list[float]:
+        """The same, behind a cursor that is present."""
+        asked = self.pull(cursor)
         answer, took = self.connection.exchange(asked), []
         for _ in range(count):
             began = time.perf_counter()
@@ -115,9 +119,13 @@ def open_lane(server: Server) -> Lane:
     connection = Connection(server.port)
     if server.name == "floor":
         return Lane(server.name, connection, str(uuid.uuid4()), {})
-    account = register(connection)
+    return lane_of(register(connection), connection)
+
+
+def lane_of(account: Account, connection: Connection) -> Lane:
+    """A client of our server with an account that it had before."""
     bearer = {"Authorization": f"Bearer {account.access_token}"}
-    return Lane(server.name, connection, account.device_id, bearer)
+    return Lane("echolia", connection, account.device_id, bearer)
 
 
 def send_at_once(pushes: Sequence[Pushes]) -> float:

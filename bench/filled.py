@@ -47,7 +47,7 @@ def fill(data: Path, account: Account, count: int) -> None:
 
 def _fill_step(db: apsw.Connection, device_id: str, count: int) -> None:
     with db:
-        (seq,) = db.execute("SELECT seq FROM sync_state").fetchone()
+        seq = int(db.execute("SELECT seq FROM sync_state").get)
         db.executemany(_INSERT, _rows(device_id, seq, count))
         last = seq + count
         tags = {at: os.urandom(_TAG_BYTES) for at in range(seq + _PER_COMMIT, last, _PER_COMMIT)}

@@ -13,7 +13,7 @@ from ._answers import Answer
 from ._calls import Call
 from ._canonical import is_id
 from ._errors import AnswerInvalid, Refused
-from ._limits import known_limits, learn_limits
+from ._limits import fetched, known_limits, learn_limits
 from ._push import Progress, Steps
 from ._report import SyncReport
 from ._vault import Vault
@@ -109,11 +109,12 @@ class Pull:
             for _ in take_in(self._vault, answer, self._applied):
                 pass
             self._store.set_meta("cursor", cursor)
+            come = fetched(self._store, len(changes), from_start=asked is None, more=more)
             if not more:
                 self._finish_reset()
         self._report.pulled += len(changes)
         if changes:
-            self._progress("pull", self._report.pulled, self._report.pulled + int(more))
+            self._progress("pull", *(come or (self._report.pulled, self._report.pulled + more)))
         return more
 
     # -- after a pull from the start

@@ -27,7 +27,6 @@ from ._rows import (
 )
 from ._versions import ItemKey, Kind, Queued, Stored, Version
 
-
 # A page of a pull changes some thousand pages of a large store; with less room they would be
 # written twice.
 _CACHE_KIB = 16_000

@@ -68,7 +68,7 @@ class SyncEngine:
         )
         pull = Pull(self._vault, report, applied, progress=progress, now=self._now)
         self._vault.retry_aside()
-        if not are_known(self._store) or self._store.is_any_blocked("too_large"):
+        if self._must_ask_limits():
             yield from push.learn_limits()
         push.prepare()
         if self._store.meta("reset") is None:
@@ -131,6 +131,11 @@ class SyncEngine:
 
     def _has_more_to_send(self, push: Push) -> bool:
         return any(position not in push.held for position, _ in self._store.sendable_keys())
+
+    def _must_ask_limits(self) -> bool:
+        """Also before a pull from the start: the same answer tells how much there is."""
+        known = are_known(self._store) and self._store.meta("cursor") is not None
+        return not known or self._store.is_any_blocked("too_large")
 
     def _needs_recheck(self) -> bool:
         if self._store.meta("reset_from") is not None:

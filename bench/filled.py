@@ -24,8 +24,9 @@ _STEP = 50_000
 _CACHE_KIB = 400_000
 _TAG_BYTES = 8
 
-_INSERT = """INSERT INTO synced_entries (id, slot, seq, device_id, counter, vector_clock, key_epoch,
- is_deleted, received_at, size, digest, encrypted_data) VALUES (?, 0, ?, ?, 1, ?, 1, 0, ?, ?, ?, ?)"""
+_INSERT = """INSERT INTO synced_entries (id, slot, seq, device_id, counter, vector_clock,
+ key_epoch, is_deleted, received_at, size, digest, encrypted_data)
+ VALUES (?, 0, ?, ?, 1, ?, 1, 0, ?, ?, ?, ?)"""
 _SUMS = """UPDATE sync_state SET seq = seq + ?1, tag = ?3, used_bytes = used_bytes + ?1 * ?2,
  live_entries = live_entries + ?1, versions = versions + ?1"""
 

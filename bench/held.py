@@ -13,6 +13,7 @@ import orjson
 from bench.account import register
 from bench.filled import fill
 from bench.lanes import Lane, WrongAnswer, lane_of, open_lane
+from bench.results import aligned
 from bench.servers import Server
 from bench.wire import Connection, request
 
@@ -44,8 +45,8 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Flatness:
-    """What a measure costs with many items held, beside what it costs with few: of all turns
-    together, and how far apart single turns lay."""
+    """What a measure costs with many items held, beside what it costs with few: by the medians of
+    all turns, and how far apart single turns lay."""
 
     cost: Cost
     few_ms: float
@@ -70,7 +71,7 @@ def run_held(folder: Path, load: HeldLoad) -> list[Flatness]:
     fill(folder / "data", account, load.many - load.size)
     with Server("echolia", folder) as server, ExitStack() as stack:
         large = lane_of(account, stack.enter_context(closing(Connection(server.port))))
-        _check_held(large, load.many)
+        check_held(large, load.many)
         _push(large, load, _WARM_UPS)
         turns = []
         for number in range(load.turns):
@@ -78,17 +79,16 @@ def run_held(folder: Path, load: HeldLoad) -> list[Flatness]:
             stack.callback(small.connection.close)
             _push(small, load, load.few // load.size)
             turns.append(_turn(small, large, load, many_first=bool(number % 2)))
-        _check_held(large, load.many + (_WARM_UPS + load.turns * load.pushes) * load.size)
+        check_held(large, load.many + (_WARM_UPS + load.turns * load.pushes) * load.size)
     return [flatness_of("push", turns), flatness_of("poll", turns)]
 
 
 def flatness_of(cost: Cost, turns: Sequence[Turn]) -> Flatness:
-    """A push is reckoned by the mean, so that writing back what it wrote counts; a poll by the
-    median."""
+    """The medians side by side; within a turn a push is reckoned by the mean, so that the server's
+    writing back of what it wrote counts."""
     pairs = [turn.push if cost == "push" else turn.poll for turn in turns]
     ratios = [many / few for few, many in pairs]
-    middle = _mean if cost == "push" else median
-    few, many = (middle(each) for each in zip(*pairs, strict=True))
+    few, many = (median(each) for each in zip(*pairs, strict=True))
     return Flatness(cost, few, many, many / few, min(ratios), max(ratios))
 
 
@@ -111,12 +111,20 @@ def as_json(found: Sequence[Flatness]) -> dict[str, Any]:
 def as_lines(found: Sequence[Flatness], load: HeldLoad) -> list[str]:
     """The ratios for people."""
     what = {"push": "push, ms per item", "poll": "pull that finds nothing, ms"}
-    head = f"{'':<28} {load.few:>9,} held {load.many:>9,} held   ratio (turns)          aim    met"
-    return [head] + [
-        f"{what[each.cost]:<28} {each.few_ms:>14.4f} {each.many_ms:>14.4f}  {each.ratio:>6.2f}"
-        f" ({each.least:.2f} - {each.most:.2f})  ≤ {MOST_RATIO}  {'yes' if each.is_met else 'NO'}"
+    cells = [("", f"{load.few:,} held", f"{load.many:,} held", "ratio", "(paired)", "aim", "met")]
+    cells += [
+        (
+            what[each.cost],
+            f"{each.few_ms:.3f}",
+            f"{each.many_ms:.3f}",
+            f"{each.ratio:.2f}",
+            f"({each.least:.2f} - {each.most:.2f})",
+            f"≤ {MOST_RATIO}",
+            "yes" if each.is_met else "NO",
+        )
         for each in found
     ]
+    return aligned(cells, left=(0, 5, 6))
 
 
 def _turn(small: Lane, large: Lane, load: HeldLoad, *, many_first: bool) -> Turn:
@@ -141,12 +149,9 @@ def _poll(lane: Lane, load: HeldLoad) -> float:
     return median(lane.polls_behind(cursor, load.polls)) * 1000
 
 
-def _check_held(lane: Lane, count: int) -> None:
+def check_held(lane: Lane, count: int) -> None:
+    """Raises WrongAnswer unless the server says that the account holds so many entries."""
     answer = lane.connection.exchange(request("GET", "/sync/status", lane.headers))
     held = orjson.loads(answer.body)["items"]["entries"]
     if answer.status != 200 or held != count:
         raise WrongAnswer(f"an account that should hold {count} items holds {held}")
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

@@ -41,20 +41,20 @@ class _Connection(sqlite3.Connection):
     """Speaks of a full disk or a lock held for long as a StoreError."""
 
     def execute(self, *arguments: Any) -> sqlite3.Cursor:
-        with _in_our_words():
+        try:
             return super().execute(*arguments)
+        except sqlite3.Error as error:
+            raise _in_our_words(error) from error
 
     def executemany(self, *arguments: Any) -> sqlite3.Cursor:
-        with _in_our_words():
+        try:
             return super().executemany(*arguments)
+        except sqlite3.Error as error:
+            raise _in_our_words(error) from error
 
 
-@contextmanager
-def _in_our_words() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(f"the local store does not answer ({error})") from error
+def _in_our_words(error: sqlite3.Error) -> StoreError:
+    return StoreError(f"the local store does not answer ({error})")
 
 
 class Store:
@@ -174,9 +174,7 @@ class Store:
 
     def drop_lost(self) -> int:
         """They are not in the view; how many they were."""
-        return self._db.execute(
-            f"DELETE FROM versions AS v WHERE held = 2 AND {_LACKING}"
-        ).rowcount
+        return self._db.execute(f"DELETE FROM versions AS v WHERE held = 2 AND {_LACKING}").rowcount
 
     def enqueue_lacking(self, kind: Kind, *, whole_items: bool) -> None:
         """Versions that neither the server holds nor the outbox wait there; with `whole_items`

@@ -1,4 +1,5 @@
-"""A new device fetches a whole journal through the terminal client, killed again and again."""
+"""A whole journal goes out, and to a new device, through the terminal client, which is killed again
+and again."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 PAGE = 500
 MOST_GROWTH_BYTES = 100 * 1024 * 1024
 
-# The client as it is, but that each page fetched is told through a pipe: how many items it held.
+# The client as it is, but that the items of each answered push and pull are told through a pipe.
 WATCHED = """
 import os, sys
 import httpx
@@ -34,8 +35,9 @@ told, send = int(sys.argv[1]), httpx.HTTPTransport.handle_request
 
 def watched(self, request):
     response = send(self, request)
-    if request.url.path == "/sync/pull":
-        os.write(told, b"%d\\n" % response.read().count(b'"versions":'))
+    counted = {"/sync/pull": b'"versions":', "/sync/push": b'"applied"'}.get(request.url.path)
+    if counted:
+        os.write(told, b"%d\\n" % response.read().count(counted))
     return response
 
 httpx.HTTPTransport.handle_request = watched
@@ -45,20 +47,26 @@ sys.exit(main(sys.argv[2:]))
 
 @dataclass
 class Run:
-    """A process of the client: items per page as they come, and the memory it took."""
+    """A process of the client: items per answer as they come, and the memory it took."""
 
     process: subprocess.Popen[str]
     told: Iterator[str]
     pages: list[int] = field(default_factory=list)
     resident: list[int] = field(default_factory=list)
 
-    def fetch(self, most: int | None = None) -> None:
-        """Returns when so many pages have come, or all."""
+    def watch(self, most: int | None = None) -> None:
+        """Returns when so many answers have come, or all."""
         for line in self.told:
             self.pages.append(int(line))
             self.resident.append(_resident_bytes(self.process.pid))
             if len(self.pages) == most:
                 return
+
+    def kill(self) -> None:
+        """Somewhere within storing the last answer."""
+        time.sleep(random.uniform(0, 0.1))
+        self.process.kill()
+        self.pages += map(int, self.told)
 
     @property
     def growth(self) -> int:
@@ -92,16 +100,14 @@ def _resident_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def written(home: Path, origin: str, count: int, options: Options | None = None) -> dict[str, str]:
-    """A device with so many entries, all of them on the server: texts by id."""
+def write(client: Client, count: int) -> dict[str, str]:
+    """So many entries wait to be sent: texts by id."""
     texts: dict[str, str] = {}
-    with Client.create(home, server=origin, key="p256", options=options or Options()) as client:
-        for start in range(0, count, PAGE):
-            with client.vault.store.transaction():
-                for number in range(start, min(start + PAGE, count)):
-                    entry = client.entries.add(f"Day {number}. " + "It rained. " * (number % 60))
-                    texts[entry.id] = entry.text
-        assert client.sync().complete
+    for start in range(0, count, PAGE):
+        with client.vault.store.transaction():
+            for number in range(start, min(start + PAGE, count)):
+                entry = client.entries.add(f"Day {number}. " + "It rained. " * (number % 60))
+                texts[entry.id] = entry.text
     return texts
 
 
@@ -120,52 +126,73 @@ def joins(old: Path, run: Run) -> None:
     assert inviting.returncode == 0
 
 
-def fetch_with_deaths(folder: Path, origin: str, count: int) -> tuple[int, float]:
-    """The growth of memory and the items a second of the last of three processes, of which two
-    were killed. In the end the new device has what the first one wrote."""
-    texts = written(folder / "one", origin, count)
+@dataclass(frozen=True)
+class Figures:
+    """Items a second of the last processes that sent and that fetched, their start and end
+    included; and the most that the memory of any grew."""
+
+    sent: float
+    fetched: float
+    growth: int
+
+
+def through(folder: Path, origin: str, count: int) -> Figures:
+    """So many entries go from one device to a new one; the client is killed once while it sends
+    and twice while it fetches. In the end both devices hold the same."""
+    one, two = folder / "one", folder / "two"
+    with Client.create(one, server=origin, key="p256") as client:
+        texts = write(client, count)
     third = max(1, count // PAGE // 3)
-    fetched: list[int] = []
-    with running(folder / "two", "pair", "--join", "-") as first:
-        joins(folder / "one", first)
-        first.fetch(third)
-        time.sleep(random.uniform(0, 0.1))  # somewhere within storing the page
-        first.process.kill()
-    with running(folder / "two", "sync") as second:
-        second.fetch(third)
-        time.sleep(random.uniform(0, 0.1))
-        second.process.kill()
-    with running(folder / "two", "sync") as last:
-        began = time.monotonic()
-        last.fetch()
-        said, noted = last.process.communicate(timeout=60)
-        took = time.monotonic() - began
-    assert last.process.returncode == 0, noted
-    for run in (first, second, last):
-        fetched += run.pages
-    assert count <= sum(fetched) <= count + 2 * 2 * PAGE
-    assert said == f"0 sent, {sum(last.pages)} fetched\n"
-    if took > 3:
-        assert f"Fetching: {count:,} of {count:,}, " in noted
-        print(noted, end="")
-    with Client.open(folder / "two") as client:
+    with running(one, "sync") as cut:
+        cut.watch(third)
+        cut.kill()
+    sending, sent = _to_the_end(one, count)
+    with running(two, "pair", "--join", "-") as first:
+        joins(one, first)
+        first.watch(third)
+        first.kill()
+    with running(two, "sync") as second:
+        second.watch(third)
+        second.kill()
+    last, fetched = _to_the_end(two, count)
+    fetching = (first, second, last)
+    assert count <= sum(sum(run.pages) for run in fetching) <= count + 2 * PAGE
+    with Client.open(two) as client:
         assert {entry.id: entry.text for entry in client.entries.list()} == texts
         assert client.sync().pulled == 0
-    return max(run.growth for run in (first, second, last)), sum(last.pages) / took
+    return Figures(sent, fetched, max(run.growth for run in (cut, sending, *fetching)))
 
 
-def test_a_killed_first_sync_goes_on_where_it_was(tmp_path: Path) -> None:
+def _to_the_end(home: Path, count: int) -> tuple[Run, float]:
+    """A sync that nobody disturbs, and the items of its answers a second. Where it took a while, it
+    has said how far it came and how fast it was."""
+    with running(home, "sync") as run:
+        began = time.monotonic()
+        run.watch()
+        said, noted = run.process.communicate(timeout=60)
+        took = time.monotonic() - began
+    assert run.process.returncode == 0, noted
+    assert said.endswith(" fetched\n")
+    if took > 5:
+        assert f"Fetching: {count:,} of {count:,}, " in noted
+        print(noted, end="")
+    return run, sum(run.pages) / took
+
+
+def test_a_sync_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     with real_server.serving(tmp_path / "data", RATE_LIMITS="on") as origin:
-        growth, _ = fetch_with_deaths(tmp_path, origin, 2_000)
-    assert growth < MOST_GROWTH_BYTES
+        assert through(tmp_path, origin, 2_000).growth < MOST_GROWTH_BYTES
 
 
 @pytest.mark.soak
 def test_a_hundred_thousand_entries_arrive_in_little_memory(tmp_path: Path) -> None:
     with real_server.serving(tmp_path / "data", RATE_LIMITS="on") as origin:
-        growth, pace = fetch_with_deaths(tmp_path, origin, 100_000)
-    print(f"{pace:,.0f} items/s with start and end; memory +{growth / 2**20:.1f} MiB")
-    assert growth < MOST_GROWTH_BYTES
+        found = through(tmp_path, origin, 100_000)
+    print(
+        f"sent {found.sent:,.0f} items/s, fetched {found.fetched:,.0f} items/s,"
+        f" memory +{found.growth / 2**20:.1f} MiB"
+    )
+    assert found.growth < MOST_GROWTH_BYTES
 
 
 def test_a_device_in_a_hurry_keeps_to_the_usual_rates_and_gets_through(tmp_path: Path) -> None:
@@ -173,11 +200,12 @@ def test_a_device_in_a_hurry_keeps_to_the_usual_rates_and_gets_through(tmp_path:
     waits: list[str] = []
     options = Options(on_wait=lambda seconds, why: waits.append(why))
     settings = {"RATE_LIMITS": "on", "MAX_PUSH_CHANGES": "10"}
-    with real_server.serving(tmp_path / "data", **settings) as origin:
-        texts = written(tmp_path / "one", origin, 800, options)
-        with Client.open(tmp_path / "one") as client:
-            assert client.status().pending == 0
-    assert len(texts) == 800
+    with (
+        real_server.serving(tmp_path / "data", **settings) as origin,
+        Client.create(tmp_path / "one", server=origin, key="p256", options=options) as client,
+    ):
+        write(client, 800)
+        assert client.sync().complete
     assert "rate_limited" in waits
 
 

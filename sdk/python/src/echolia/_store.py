@@ -25,6 +25,7 @@ from ._rows import (
     read_version,
     row_of,
 )
+from ._sqlite import Connection
 from ._versions import ItemKey, Kind, Queued, Stored, Version
 
 # A page of a pull changes some thousand pages of a large store; with less room they would be
@@ -37,26 +38,6 @@ _HELD_BESIDE = """EXISTS (SELECT 1 FROM versions b WHERE b.collection = v.collec
  AND b.item_id = v.item_id AND b.held = 1)"""
 
 
-class _Connection(sqlite3.Connection):
-    """Speaks of a full disk or a lock held for long as a StoreError."""
-
-    def execute(self, *arguments: Any) -> sqlite3.Cursor:
-        try:
-            return super().execute(*arguments)
-        except sqlite3.Error as error:
-            raise _in_our_words(error) from error
-
-    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
-        try:
-            return super().executemany(*arguments)
-        except sqlite3.Error as error:
-            raise _in_our_words(error) from error
-
-
-def _in_our_words(error: sqlite3.Error) -> StoreError:
-    return StoreError(f"the local store does not answer ({error})")
-
-
 class Store:
     """The only writer of SQL in this library. Thread-bound, as its connection is."""
 
@@ -64,7 +45,7 @@ class Store:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             os.chmod(path, 0o600)
-            self._db = sqlite3.connect(path, timeout=15, isolation_level=None, factory=_Connection)
+            self._db = sqlite3.connect(path, timeout=15, isolation_level=None, factory=Connection)
             self._db.executescript(
                 "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL;"
                 "PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;"
@@ -330,6 +311,9 @@ class Store:
         )
 
     def note_issued(self, key: ItemKey, counter: int) -> None:
+        """`issued` is at least `counter` afterwards."""
+        if not counter:
+            return  # most of what others wrote: a row for each would say nothing
         self._db.execute(
             "INSERT INTO counters VALUES (?,?,?) ON CONFLICT DO UPDATE"
             " SET counter = MAX(counter, excluded.counter)",

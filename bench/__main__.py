@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import live
+from bench import held, live
 from bench.machine import machine_of
 from bench.results import Rounds, as_json, as_table, results_of
 from bench.rounds import GROUPS, Group, Load, Values, run_round
@@ -17,6 +17,8 @@ from bench.servers import Name
 ROUNDS = 5
 LIVE = "live"
 """Streams of events: the floor has none to compare with."""
+HELD = "held"
+"""Asked for by name only: filling the large account alone takes longer than any other measure."""
 _KEPT_OVER_RESTARTS = Path("/var/tmp")  # by custom on a disk, where /tmp may be memory
 
 
@@ -25,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = _parser().parse_args(arguments)
     if asked.measures == [LIVE]:
         _tell_live(asked.folder)
+        return
+    if HELD in asked.measures:
+        _run_held(asked.folder, as_json=asked.json)
         return
     groups: Sequence[Group] = asked.measures or GROUPS
     began = time.perf_counter()
@@ -50,6 +55,18 @@ def _tell_live(parent: Path) -> None:
             print(line, flush=True)
 
 
+def _run_held(where: Path, *, as_json: bool) -> None:
+    load = held.HeldLoad()
+    with tempfile.TemporaryDirectory(prefix="echolia-bench-", dir=where) as folder:
+        machine = machine_of(Path(folder))
+        _say(f"filling an account with {load.many:,} items")
+        found = held.run_held(Path(folder), load)
+    if as_json:
+        print(json.dumps({"machine": machine.as_json(), HELD: held.as_json(found)}, indent=2))
+        return
+    print("\n".join([*machine.sentences(), "", *held.as_lines(found, load)]))
+
+
 def run_rounds(folder: Path, load: Load, groups: Sequence[Group], count: int) -> Rounds:
     """`count` rounds of each server in turn; who goes first changes from round to round."""
     rounds: dict[Name, list[Values]] = {"floor": [], "echolia": []}
@@ -63,9 +80,11 @@ def run_rounds(folder: Path, load: Load, groups: Sequence[Group], count: int) ->
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("measures", nargs="*", choices=[*GROUPS, LIVE, []], metavar="measure",
-                        help=f"which to take: {', '.join(GROUPS)} (default: all these);"
-                        f" or {LIVE} alone")  # fmt: skip
+    parser.add_argument("measures", nargs="*", choices=[*GROUPS, LIVE, HELD, []],
+                        metavar="measure",
+                        help=f"which to take: {', '.join(GROUPS)} (default: all of these); or,"
+                        f" alone, {LIVE}: streams of events, or {HELD}: whether what is held makes"
+                        " it slower")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="results for machines, on stdout")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each server")
     parser.add_argument("--folder", type=Path, default=_default_folder(),

@@ -25,6 +25,7 @@ class RegistrationRefused(Exception):
 class Account:
     """A device with a session."""
 
+    user_id: str
     device_id: str
     access_token: str
     key: ec.EllipticCurvePrivateKey
@@ -45,7 +46,7 @@ def register(connection: Connection) -> Account:
             "platform": "linux",
         },
     )
-    return Account(session["device_id"], session["access_token"], key)
+    return Account(session["user_id"], session["device_id"], session["access_token"], key)
 
 
 def asked(

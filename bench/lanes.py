@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from bench.account import register
+from bench.account import Account, register
 from bench.items import MEDIA_TYPES, Batches, Form, batches, unpacked
 from bench.servers import Name, Server
 from bench.wire import Answer, Connection, request
@@ -74,7 +74,11 @@ class Lane:
     def polls(self, count: int) -> list[float]:
         """Seconds that each of `count` pulls took that found nothing new."""
         answers, _ = self.pages()
-        asked = self.pull(cursor_of(answers[-1].body))
+        return self.polls_behind(cursor_of(answers[-1].body), count)
+
+    def polls_behind(self, cursor: str, count: int) -> list[float]:
+        """The same, behind a cursor that is present."""
+        asked = self.pull(cursor)
         answer, took = self.connection.exchange(asked), []
         for _ in range(count):
             began = time.perf_counter()
@@ -120,9 +124,14 @@ def open_lane(server: Server, form: Form = "json") -> Lane:
     connection = Connection(server.port)
     if server.name == "floor":
         return Lane(server.name, connection, str(uuid.uuid4()), {})
-    account = register(connection)
-    headers = {"Authorization": f"Bearer {account.access_token}", "Accept": MEDIA_TYPES[form]}
-    return Lane(server.name, connection, account.device_id, headers, form)
+    return lane_of(register(connection), connection, form)
+
+
+def lane_of(account: Account, connection: Connection, form: Form = "json") -> Lane:
+    """A client of our server with an account that it had before."""
+    bearer = f"Bearer {account.access_token}"
+    headers = {"Authorization": bearer, "Accept": MEDIA_TYPES[form]}
+    return Lane("echolia", connection, account.device_id, headers, form)
 
 
 def send_at_once(pushes: Sequence[Pushes]) -> float:

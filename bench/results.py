@@ -110,15 +110,20 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
 def as_table(results: Sequence[Result]) -> str:
     """The results for people: median (least - most) per server."""
     head = ("", "echolia", "floor", "of floor", "(paired)", "aim", "met")
-    lines = [head, *(_cells(each) for each in results)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
+    return "\n".join(aligned([head, *(_cells(each) for each in results)], left=(0, 5, 6)))
+
+
+def aligned(lines: Sequence[Sequence[str]], *, left: Sequence[int]) -> list[str]:
+    """Each line with its cells one above the other; the columns in `left` begin alike, others end
+    alike."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
         "  ".join(
-            cell.ljust(width) if column in (0, 5, 6) else cell.rjust(width)
+            cell.ljust(width) if column in left else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
-    )
+    ]
 
 
 def spread_of(values: Sequence[float]) -> Spread:

@@ -82,8 +82,8 @@ def test_an_edit_between_choosing_and_sending_sends_the_edit_alone(desks: Desks)
     ana.store.set_meta("limits", b"{}")
     chosen = ana.store.sendable
 
-    def choose(after: int, limit: int) -> Any:
-        found = chosen(after, limit)
+    def choose(after: int) -> Any:
+        found = list(chosen(after))
         if other.texts() == ["one"]:
             other.entries.edit(entry.id, "two")
         return found

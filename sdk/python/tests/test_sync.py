@@ -55,7 +55,7 @@ def test_an_unsent_edit_is_replaced_and_keeps_its_counter(desks: Desks) -> None:
     ana = desks.add()
     entry = ana.entries.add("one")
     ana.entries.edit(entry, "two")
-    (queued,) = ana.store.sendable(0, 10)
+    (queued,) = ana.store.sendable(0)
     assert queued.version.clock.as_dict() == {ana.device_id: 1}
 
 

@@ -228,7 +228,7 @@ class Client(AccountCalls, FollowCalls, SafetyCalls):
             items={name: self._store.count_items(name) for name in COLLECTIONS},
             pending=self._store.count_queued(),
             conflicts=sum(1 for view in views if view is not None and view.in_conflict),
-            unopenable=len(self._store.aside()),
+            unopenable=self._store.count_aside(),
             synced_at=None if synced_at is None else int(synced_at),
         )
 

@@ -18,8 +18,7 @@ KINDS: Mapping[str, str] = {"entries": "entry", "memories": "memory", "tags": "t
 def encode(payload: Payload) -> bytes:
     """UTF-8 JSON; PayloadInvalid for what JSON or UTF-8 cannot carry (lone surrogates, NaN)."""
     try:
-        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode()
+        return _ENCODER.encode(payload).encode()
     except (ValueError, TypeError, RecursionError) as error:
         raise PayloadInvalid("this text has characters that UTF-8 cannot carry") from error
 
@@ -27,7 +26,7 @@ def encode(payload: Payload) -> bytes:
 def decode(collection: str, data: bytes) -> Payload:
     """The payload, unknown members kept; CannotOpen for another kind or a newer format."""
     try:
-        payload = json.loads(data.decode(), parse_constant=_refuse, parse_float=_finite)
+        payload = _DECODER.decode(data.decode())
         if b"\\u" in data:
             encode(payload)  # an escape may stand for half a character, which no text can hold
     except (ValueError, RecursionError, PayloadInvalid):
@@ -48,6 +47,11 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError("beyond every number")
     return number
+
+
+# Made once: making one takes longer than using it.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
 def tombstone(collection: str, deleted_at: int) -> Payload:

@@ -13,7 +13,7 @@ from ._answers import Answer
 from ._calls import Call
 from ._canonical import is_id
 from ._errors import AnswerInvalid, Refused
-from ._limits import known_limits, learn_limits
+from ._limits import fetched, known_limits, learn_limits
 from ._push import Progress, Steps
 from ._report import SyncReport
 from ._vault import Vault
@@ -109,11 +109,12 @@ class Pull:
             for _ in take_in(self._vault, answer, self._applied):
                 pass
             self._store.set_meta("cursor", cursor)
+            come = fetched(self._store, len(changes), from_start=asked is None, more=more)
             if not more:
                 self._finish_reset()
         self._report.pulled += len(changes)
         if changes:
-            self._progress("pull", self._report.pulled, self._report.pulled + int(more))
+            self._progress("pull", *(come or (self._report.pulled, self._report.pulled + more)))
         return more
 
     # -- after a pull from the start
@@ -123,11 +124,13 @@ class Pull:
         if not reason:
             return
         if reason == "cursor_expired" and self._may_drop():
-            self._drop_lacking()
+            # Synced, not edited since, and gone from the server: deleted elsewhere long ago.
+            self._report.dropped += self._store.drop_lost()
+            self._store.set_meta("reset_from", None)
         elif reason == RECHECK:
-            self._offer_absent()
+            self._store.enqueue_lacking(Kind.ABSENT, whole_items=True)
         else:
-            self._offer_lacking()
+            self._store.enqueue_lacking(Kind.RESET, whole_items=False)
         self._store.set_meta("reset", None)
         self._report.reset = self._report.reset or reason
 
@@ -135,27 +138,9 @@ class Pull:
         synced_at = int(self._store.meta("synced_at") or self._now())
         if self._now() - synced_at < KEPT_SECONDS:
             return False
-        gone = sum(1 for version, was_held in self._store.lacking() if was_held)
+        gone = self._store.count_lost()
         live = sum(self._store.count_items(collection) for collection in COLLECTIONS)
         return gone <= _MAX_UNDOUBTED_DROPS or gone * 2 <= live
-
-    def _drop_lacking(self) -> None:
-        """Synced, not edited since, and gone from the server: deleted elsewhere long ago."""
-        for version, was_held in self._store.lacking():
-            if was_held:
-                self._store.drop(version)
-                self._report.dropped += 1
-        self._store.set_meta("reset_from", None)
-
-    def _offer_lacking(self) -> None:
-        for version, _ in self._store.lacking():
-            self._store.enqueue(version, Kind.RESET)
-
-    def _offer_absent(self) -> None:
-        for version, _ in self._store.lacking():
-            stored = self._store.versions_of(version.key)
-            if not any(one.held for one in stored):
-                self._store.enqueue(version, Kind.ABSENT)
 
 
 def take_in(vault: Vault, answer: Answer, applied: Applied) -> Iterator[list[Version]]:

@@ -53,10 +53,11 @@ class Push:
 
     def prepare(self) -> None:
         """Give every refused change another chance, but for those that cannot have changed."""
-        for queued in self._store.blocked():
-            too_large = len(queued.version.envelope) > self._limits.max_item_bytes
-            if queued.blocked != "too_large" or not too_large:
-                self._store.block(queued.position, None)
+        with self._store.transaction():
+            for queued in self._store.blocked():
+                too_large = len(queued.version.envelope) > self._limits.max_item_bytes
+                if queued.blocked != "too_large" or not too_large:
+                    self._store.block(queued.position, None)
 
     def run(self) -> Steps:
         """Passes over the outbox until one of them brings nothing to an end."""
@@ -81,7 +82,7 @@ class Push:
         """What goes into one request: one kind of push, within count and bytes."""
         batch: list[Queued] = []
         weight = _CHANGE_BYTES
-        for queued in self._store.sendable(after, self._most + len(self._held)):
+        for queued in self._store.sendable(after):
             if queued.position in self._held or self._must_wait(queued):
                 continue
             weight += _weight(queued.version)
@@ -255,9 +256,9 @@ class Push:
         """Everything still in the outbox with a reason, in order."""
         blocked = [HeldBack(one.version.key, one.blocked or "") for one in self._store.blocked()]
         waiting = [
-            HeldBack(one.version.key, self._held[one.position])
-            for one in self._store.sendable(0, self._store.count_queued())
-            if one.position in self._held
+            HeldBack(key, self._held[position])
+            for position, key in (self._store.sendable_keys() if self._held else ())
+            if position in self._held
         ]
         return blocked + waiting
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,27 +25,17 @@ from ._rows import (
     read_version,
     row_of,
 )
+from ._sqlite import Connection
 from ._versions import ItemKey, Kind, Queued, Stored, Version
 
-
-class _Connection(sqlite3.Connection):
-    """Speaks of a full disk or a lock held for long as a StoreError."""
-
-    def execute(self, *arguments: Any) -> sqlite3.Cursor:
-        with _in_our_words():
-            return super().execute(*arguments)
-
-    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
-        with _in_our_words():
-            return super().executemany(*arguments)
-
-
-@contextmanager
-def _in_our_words() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(f"the local store does not answer ({error})") from error
+# A page of a pull changes some thousand pages of a large store; with less room they would be
+# written twice.
+_CACHE_KIB = 16_000
+# Versions that neither the server holds nor the outbox.
+_LACKING = """held != 1 AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.collection = v.collection
+ AND o.item_id = v.item_id AND o.clock = v.clock AND o.envelope = v.envelope)"""
+_HELD_BESIDE = """EXISTS (SELECT 1 FROM versions b WHERE b.collection = v.collection
+ AND b.item_id = v.item_id AND b.held = 1)"""
 
 
 class Store:
@@ -55,10 +45,11 @@ class Store:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             os.chmod(path, 0o600)
-            self._db = sqlite3.connect(path, timeout=15, isolation_level=None, factory=_Connection)
+            self._db = sqlite3.connect(path, timeout=15, isolation_level=None, factory=Connection)
             self._db.executescript(
                 "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL;"
                 "PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;"
+                f"PRAGMA cache_size=-{_CACHE_KIB};"
             )
             self._depth = 0
             self._prepare()
@@ -158,14 +149,23 @@ class Store:
         """Before pulling from the start: what the server held is to be shown again."""
         self._db.execute("UPDATE versions SET held = 2 WHERE held = 1")
 
-    def lacking(self) -> list[tuple[Version, bool]]:
-        """Versions that neither the server holds nor the outbox; and whether it once did."""
-        rows = self._db.execute(
-            f"SELECT {COLUMNS}, held = 2 FROM versions v WHERE held != 1 AND NOT EXISTS"
-            " (SELECT 1 FROM outbox o WHERE o.collection = v.collection"
-            " AND o.item_id = v.item_id AND o.clock = v.clock AND o.envelope = v.envelope)"
+    def count_lost(self) -> int:
+        """Versions that the server held once and does not any more, nor the outbox."""
+        return self._count(f"SELECT COUNT(*) FROM versions v WHERE held = 2 AND {_LACKING}")
+
+    def drop_lost(self) -> int:
+        """They are not in the view; how many they were."""
+        return self._db.execute(f"DELETE FROM versions AS v WHERE held = 2 AND {_LACKING}").rowcount
+
+    def enqueue_lacking(self, kind: Kind, *, whole_items: bool) -> None:
+        """Versions that neither the server holds nor the outbox wait there; with `whole_items`
+        only those of items of which the server holds no version."""
+        only = f"AND NOT {_HELD_BESIDE}" if whole_items else ""
+        self._db.execute(
+            f"INSERT INTO outbox ({COLUMNS}, kind) SELECT {COLUMNS}, ? FROM versions v"
+            f" WHERE {_LACKING} {only} ORDER BY rowid",
+            (kind.value,),
         )
-        return [(read_version(row), bool(row[7])) for row in rows.fetchall()]
 
     def was_ever_shared(self) -> bool:
         """Whether a server ever held anything of this, or may hold it."""
@@ -205,19 +205,31 @@ class Store:
         columns = f"{COLUMNS}, position, kind, sent, blocked"
         return [read_queued(row) for row in self._of_item("outbox", columns, key, "position")]
 
-    def sendable(self, after: int, limit: int) -> list[Queued]:
-        """The oldest queued version of each item, unless blocked, behind position `after`.
+    def sendable(self, after: int) -> Iterator[Queued]:
+        """The oldest queued version of each item, unless blocked, behind position `after`; read as
+        far as they are asked for.
 
         One of an item at a time: a later one may have to be made anew by the answer.
         """
-        rows = self._db.execute(
-            f"SELECT {COLUMNS}, position, kind, sent, blocked FROM outbox o"
+        columns = f"{COLUMNS}, position, kind, sent, blocked"
+        with closing(self._sendable(columns, after)) as rows:
+            for row in rows:
+                yield read_queued(row)
+
+    def sendable_keys(self) -> Iterator[tuple[int, ItemKey]]:
+        """Position and item of all that is sendable."""
+        with closing(self._sendable("position, collection, item_id", 0)) as rows:
+            for position, *key in rows:
+                yield position, ItemKey(*key)
+
+    def _sendable(self, columns: str, after: int) -> sqlite3.Cursor:
+        return self._db.execute(
+            f"SELECT {columns} FROM outbox o"
             " WHERE position > ? AND blocked IS NULL AND NOT EXISTS (SELECT 1 FROM outbox e"
             " WHERE e.collection = o.collection AND e.item_id = o.item_id"
-            " AND e.position < o.position) ORDER BY position LIMIT ?",
-            (after, limit),
+            " AND e.position < o.position) ORDER BY position",
+            (after,),
         )
-        return [read_queued(row) for row in rows.fetchall()]
 
     def blocked(self) -> list[Queued]:
         rows = self._db.execute(
@@ -225,6 +237,13 @@ class Store:
             " WHERE blocked IS NOT NULL ORDER BY position"
         )
         return [read_queued(row) for row in rows.fetchall()]
+
+    def is_any_blocked(self, *codes: str) -> bool:
+        """Whether one of these is what something waits for."""
+        marks = ", ".join("?" * len(codes))
+        return bool(
+            self._count(f"SELECT EXISTS (SELECT 1 FROM outbox WHERE blocked IN ({marks}))", *codes)
+        )
 
     def is_queued(self, position: int) -> bool:
         return bool(self._count("SELECT COUNT(*) FROM outbox WHERE position = ?", position))
@@ -270,6 +289,9 @@ class Store:
         rows = self._db.execute(f"SELECT {COLUMNS}, reason FROM aside ORDER BY 1, 2")
         return [(read_version(row), row[7]) for row in rows.fetchall()]
 
+    def count_aside(self) -> int:
+        return self._count("SELECT COUNT(*) FROM aside")
+
     def aside_of(self, key: ItemKey) -> list[Version]:
         return [read_version(row) for row in self._of_item("aside", COLUMNS, key)]
 
@@ -289,6 +311,9 @@ class Store:
         )
 
     def note_issued(self, key: ItemKey, counter: int) -> None:
+        """`issued` is at least `counter` afterwards."""
+        if not counter:
+            return  # most of what others wrote: a row for each would say nothing
         self._db.execute(
             "INSERT INTO counters VALUES (?,?,?) ON CONFLICT DO UPDATE"
             " SET counter = MAX(counter, excluded.counter)",

@@ -68,7 +68,7 @@ class SyncEngine:
         )
         pull = Pull(self._vault, report, applied, progress=progress, now=self._now)
         self._vault.retry_aside()
-        if not are_known(self._store) or self._is_any_too_large():
+        if self._must_ask_limits():
             yield from push.learn_limits()
         push.prepare()
         if self._store.meta("reset") is None:
@@ -130,16 +130,17 @@ class SyncEngine:
         self._store.set_meta(_VERIFIED_AT, str(int(self._now())).encode())
 
     def _has_more_to_send(self, push: Push) -> bool:
-        waiting = self._store.sendable(0, self._store.count_queued())
-        return any(one.position not in push.held for one in waiting)
+        return any(position not in push.held for position, _ in self._store.sendable_keys())
 
-    def _is_any_too_large(self) -> bool:
-        return any(one.blocked == "too_large" for one in self._store.blocked())
+    def _must_ask_limits(self) -> bool:
+        """Also before a pull from the start: the same answer tells how much there is."""
+        known = are_known(self._store) and self._store.meta("cursor") is not None
+        return not known or self._store.is_any_blocked("too_large")
 
     def _needs_recheck(self) -> bool:
         if self._store.meta("reset_from") is not None:
             return False
-        return any(one.blocked in _NEEDS_RECHECK for one in self._store.blocked())
+        return self._store.is_any_blocked(*_NEEDS_RECHECK)
 
     # -- what the answers asked for, once everything is fetched
 
@@ -210,7 +211,7 @@ class SyncEngine:
         report.pending = self._store.count_queued()
         report.pending_deletes = self._store.count_queued_deletes()
         report.held_back = push.held_back()
-        report.unopenable = len(self._store.aside())
+        report.unopenable = self._store.count_aside()
         report.older_than_known = applied.older
         report.conflicts = sum(
             1

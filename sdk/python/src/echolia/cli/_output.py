@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,11 +13,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from .._push import Progress
-from .._sync import silent
+from ._progress import Pace, bar, lines
 
 _NOTE_LENGTH = 500
 _NOTICED_SECONDS = 1.0
-_STAGES = {"push": "Sending", "pull": "Fetching", "import": "Importing", "export": "Exporting"}
 
 
 class Output:
@@ -81,22 +81,14 @@ class Output:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """A bar on a terminal, silence anywhere else."""
-        if not self._rich or not sys.stderr.isatty():
-            yield silent
-            return
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-        from rich.progress import Progress as Bar
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-            tasks = {stage: bar.add_task(name, visible=False) for stage, name in _STAGES.items()}
-
-            def show(stage: str, done: int, total: int) -> None:
-                bar.update(tasks[stage], completed=done, total=total, visible=True)
-
-            yield show
+        """A bar on a terminal, a line now and then anywhere else; and at the end how fast it was,
+        unless it was over in no time."""
+        pace = Pace(time.monotonic)
+        has_bar = self._rich and sys.stderr.isatty()
+        with bar(pace) if has_bar else lines(pace, self.note) as report:
+            yield report
+        for summary in pace.summaries():
+            self.note(summary)
 
 
 def busy(code: str) -> str:

@@ -115,7 +115,24 @@ class Settings(BaseSettings):
     )
     max_push_changes: int = Field(500, ge=1, le=5000, description="Most changes in one push.")
     storage_limit_bytes: int = Field(
-        1024 * MIB, ge=MIB, le=MAX_SAFE_INTEGER, description="Sealed bytes one account may hold."
+        1024 * MIB,
+        ge=MIB,
+        le=MAX_SAFE_INTEGER,
+        description="Sealed bytes one account may hold; in production a new one begins with at "
+        "most 64 MiB and grows daily, for 30 days.",
+    )
+    tombstone_days: int = Field(
+        90,
+        ge=90,
+        le=3650,
+        description="How long deletions are remembered at least; clients count on 90 days.",
+    )
+    device_idle_days: int = Field(
+        180,
+        ge=90,
+        le=3650,
+        description="After how many days of silence a device no longer keeps deletions from being "
+        "forgotten.",
     )
 
     @property

@@ -140,7 +140,7 @@ class RateLimited(EcholiaError):
     status = 429
     title = "Too many requests; wait as long as Retry-After says."
 
-    def __init__(self, detail: str | None = None, *, retry_after: int) -> None:
+    def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
 
 

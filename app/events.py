@@ -319,6 +319,11 @@ def push_accepted(*, changes: int, applied: int, conflicts: int) -> None:
     _log.debug("push_accepted", changes=changes, applied=applied, conflicts=conflicts)
 
 
+def items_purged(*, items: int) -> None:
+    """Deletions of one account that all its devices have seen were forgotten."""
+    _log.info("items_purged", items=items)
+
+
 def database_migrated(*, schema: str, version: int) -> None:
     """A database was brought to a newer schema."""
     _log.info("database_migrated", schema=schema, version=version)

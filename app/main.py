@@ -46,7 +46,9 @@ from app.rates.addresses import DailyHashes
 from app.rates.dependencies import Door
 from app.rates.limits import Limits, MemoryLimits, NoLimits
 from app.signals import Signals, pairings_of
+from app.sync.digests import Digests
 from app.sync.export_service import ItemExport
+from app.sync.housekeeping import TEND_SECONDS, Housekeeping
 from app.sync.routes import router as sync
 from app.sync.service import ON_OPEN, SyncService
 
@@ -129,9 +131,11 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
         limits = _limits(settings, clock)
         app.state.door = Door(limits, DailyHashes(clock), settings.trusted_networks)
         app.state.auth = _auth(master, databases, keys, settings, signals, clock, limits)
-        app.state.sync = SyncService(
-            settings, tuple(each.cursor for each in keys.all), signals, clock
-        )
+        housekeeping = Housekeeping(databases, settings, clock)
+        cursor_keys = tuple(each.cursor for each in keys.all)
+        app.state.sync = SyncService(settings, cursor_keys, signals, housekeeping, clock)
+        app.state.housekeeping = housekeeping
+        app.state.digests = Digests(cursor_keys, clock)
         late.accounts = app.state.auth.accounts
         late.adoption = Adoption(master, keys, clock)
         deletions = Deletions(master, databases, keys, clock)
@@ -156,6 +160,7 @@ async def _running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncItera
                 repeated(forget_ended, PAIRINGS_FORGOTTEN_SECONDS),
                 repeated(late.accounts.forget_yesterday, DAY_FORGOTTEN_SECONDS),
                 repeated(app.state.account.tidy, CHORE_SECONDS),
+                repeated(housekeeping.tend_due, TEND_SECONDS),
             ):
                 yield
         signals.close()

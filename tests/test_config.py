@@ -69,6 +69,8 @@ DEFAULTS: dict[str, Any] = {
     "max_push_bytes": 8 * MIB,
     "max_push_changes": 500,
     "storage_limit_bytes": 1024 * MIB,
+    "tombstone_days": 90,
+    "device_idle_days": 180,
 }
 
 

@@ -11,7 +11,9 @@ from starlette.types import Receive, Scope, Send
 from app.account.dependencies import account_of, export_of
 from app.account.models import AccountOut, DeleteIn, StorageOut
 from app.auth.dependencies import OriginsDep, ProvenDeviceDep, UserDb
+from app.auth.errors import ChallengeInvalid, SignatureInvalid
 from app.http.bodies import JsonBody
+from app.http.refusals import refuses
 from app.http.routing import StrictRoute
 from app.sync.dependencies import sync_of
 
@@ -31,12 +33,11 @@ class _Export(StreamingResponse):
 @router.get("")
 async def account(request: Request, db: UserDb) -> AccountOut:
     status = await sync_of(request).status(db)
-    limit = request.app.state.settings.storage_limit_bytes
     return AccountOut(
         user_id=db.user_id,
         created_at=await account_of(request).created_at(db.user_id),
         devices=status.devices,
-        storage=StorageOut(used=status.state.used_bytes, limit=limit),
+        storage=StorageOut(used=status.state.used_bytes, limit=status.storage_limit),
         entitlements=[],
     )
 
@@ -48,6 +49,7 @@ async def export(request: Request, device: ProvenDeviceDep, db: UserDb) -> Respo
 
 
 @router.delete("", status_code=204)
+@refuses(ChallengeInvalid, SignatureInvalid)
 async def delete(
     request: Request,
     device: ProvenDeviceDep,

@@ -16,7 +16,15 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic.json_schema import models_json_schema
 
 from app.database.port import StorageError
-from app.errors import InternalError, Invalid, Malformed, Unavailable
+from app.errors import (
+    InternalError,
+    Invalid,
+    Malformed,
+    Overloaded,
+    RequestTimeout,
+    TookTooLong,
+    Unavailable,
+)
 from app.http.bodies import JsonBody
 from app.http.refusals import (
     BEARER,
@@ -32,8 +40,16 @@ PROBLEM_TYPE = "application/problem+json"
 _REFERENCES = "#/components/schemas/{model}"
 _HEADERS = "#/components/headers/"
 _FRAMEWORK_SCHEMAS = ("HTTPValidationError", "ValidationError")
-_ANY_CALL: tuple[Refusal, ...] = (Malformed, Invalid, InternalError, Unavailable)
-"""A head that cannot be read, a query parameter that is not known, a fault, no time for it."""
+_ANY_CALL: tuple[Refusal, ...] = (
+    Malformed,
+    Invalid,
+    InternalError,
+    Unavailable,
+    Overloaded,
+    RequestTimeout,
+    TookTooLong,
+)
+"""What is wrong with any head, body or query, faults of ours, and too little time or room."""
 
 _PROBLEM = {
     "type": "object",

@@ -17,6 +17,13 @@ class QuotaExceeded(TooLarge):
     title = "The account's storage is full; nothing of this push was stored."
 
 
+class TooManyStoredVersions(TooLarge):
+    """The account would hold more versions than `limit`; nothing of the push was stored."""
+
+    code = "too_many_stored_versions"
+    title = "The account holds as many versions as it may; nothing of this push was stored."
+
+
 class CursorInvalid(Invalid):
     """Not a cursor that this server gave to this account."""
 
@@ -55,8 +62,9 @@ class AtomicAborted(StateConflict):
 
 
 class MassDelete(StateConflict):
-    """The push would delete more than half of the live items and more than 100: send
-    `confirm_deletes` with the exact number if that is meant."""
+    """The push, with what the device deleted in the ten minutes before, would delete more than half
+    of the live items and more than 100: send `confirm_deletes` with the exact number of this push
+    if that is meant."""
 
     code = "mass_delete"
     title = "This push deletes most of the account; confirm the exact number of deletes."

@@ -166,6 +166,18 @@ class PullOut(Out):
     server_time: int
 
 
+class BucketOut(Out):
+    count: int
+    sum: str
+
+
+class DigestOut(Out):
+    collection: Collection
+    buckets: list[BucketOut]
+    cursor: str
+    server_time: int
+
+
 class ItemsOut(Out):
     entries: int
     memories: int

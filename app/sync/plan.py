@@ -64,6 +64,7 @@ class Totals:
     used_bytes: int = 0
     live: Mapping[Collection, int] = field(default_factory=dict)
     conflicts: int = 0
+    versions: int = 0
     deletes: int = 0
 
 
@@ -89,20 +90,22 @@ class PushPlan:
     def totals(self) -> Totals:
         """By how much the sums over all items change; `deletes` counts items that are live now and
         would not be."""
-        used = conflicts = deletes = 0
+        used = conflicts = versions = deletes = 0
         live = dict.fromkeys(COLLECTIONS, 0)
         for key, after in self.after.items():
             before = self.stored.get(key, ())
             if not before and len(after) == 1:  # a new item, by far the most common
                 used += after[0].size
+                versions += 1
                 live[key[0]] += not after[0].is_deleted
                 continue
             used += _size(after) - _size(before)
+            versions += len(after) - len(before)
             conflicts += (len(after) > 1) - (len(before) > 1)
             change = _is_live(after) - _is_live(before)
             live[key[0]] += change
             deletes += change < 0
-        return Totals(used, live, conflicts, deletes)
+        return Totals(used, live, conflicts, versions, deletes)
 
 
 def plan_push(

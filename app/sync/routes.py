@@ -10,7 +10,8 @@ from app.http.bodies import JsonBody
 from app.http.refusals import refuses
 from app.http.routing import StrictRoute
 from app.limits import published_limits
-from app.sync.dependencies import PullIn, sync_of
+from app.sync.dependencies import DigestIn, PullIn, digests_of, sync_of
+from app.sync.digests import BucketRequest
 from app.sync.errors import (
     AtomicAborted,
     CursorInvalid,
@@ -20,8 +21,10 @@ from app.sync.errors import (
     ResetNotNeeded,
     ResetRequired,
     TooManyChanges,
+    TooManyStoredVersions,
 )
 from app.sync.models import (
+    DigestOut,
     ItemsOut,
     PullOut,
     PushIn,
@@ -40,6 +43,7 @@ router = APIRouter(prefix="/sync", route_class=StrictRoute, tags=["sync"])
 @refuses(
     TooManyChanges,
     QuotaExceeded,
+    TooManyStoredVersions,
     RowTooLarge,
     AtomicAborted,
     MassDelete,
@@ -66,9 +70,16 @@ async def push(
 @refuses(CursorInvalid, ResetRequired)
 async def pull(request: Request, db: UserDb, query: Annotated[PullIn, Query()]) -> Response:
     sync, asked = sync_of(request), query.request()
+    if isinstance(asked, BucketRequest):
+        return _json(await digests_of(request).pull(db, asked))
     if asked.wait_seconds:
         await sync.wait_for_news(db, asked)
     return _json(await sync.pull(db, asked))
+
+
+@router.get("/digest", response_class=Response, responses={200: {"model": DigestOut}})
+async def digest(request: Request, db: UserDb, query: Annotated[DigestIn, Query()]) -> Response:
+    return _json(await digests_of(request).digest(db, query.collection))
 
 
 @router.get("/status")
@@ -81,7 +92,7 @@ async def status(request: Request, db: UserDb) -> StatusOut:
         key_epoch=found.state.key_epoch,
         items=ItemsOut.model_validate(found.state.live),
         conflicts=found.state.conflicts,
-        storage=StorageOut(used=found.state.used_bytes, limit=settings.storage_limit_bytes),
+        storage=StorageOut(used=found.state.used_bytes, limit=found.storage_limit),
         devices=found.devices,
         limits=published_limits(settings),
         entitlements=[],

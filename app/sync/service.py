@@ -9,7 +9,7 @@ from app.auth.admission import AdmittedDatabase
 from app.clock import Clock
 from app.config import Settings
 from app.database.port import Plan, Rows, Statement
-from app.limits import MAX_PULL_BYTES
+from app.limits import MAX_PULL_BYTES, versions_limit
 from app.signals import Signals
 from app.sync import render, store
 from app.sync.cursor import TAG_BYTES, Position, open_cursor, seal
@@ -21,12 +21,16 @@ from app.sync.errors import (
     ResetNotNeeded,
     ResetRequired,
     TooManyChanges,
+    TooManyStoredVersions,
 )
+from app.sync.housekeeping import Housekeeping
 from app.sync.page import page_end
 from app.sync.plan import FREE_DELETES, Account, Items, PushPlan, Reset, Result, Totals, plan_push
+from app.sync.quota import storage_limit
+from app.sync.recent_deletes import RecentDeletes
 from app.sync.render import SealedVersion
 from app.sync.store import State
-from app.sync.versions import Change, Collection, ItemKey
+from app.sync.versions import COLLECTIONS, Change, Collection, ItemKey
 
 ON_OPEN: tuple[Statement, ...] = (store.NAME_EPOCH,)
 """What a user's database is brought up to whenever it is opened."""
@@ -60,6 +64,7 @@ class Status:
     state: State
     cursor: str
     devices: int
+    storage_limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class _Pushed:
     results: Sequence[Result]
     position: Position
     reads_from: int
+    deletes: int = 0
     aborted: bool = False
 
 
@@ -78,26 +84,34 @@ class SyncService:
         settings: Settings,
         cursor_keys: tuple[bytes, ...],
         signals: Signals,
+        housekeeping: Housekeeping,
         clock: Clock,
     ) -> None:
         self._settings = settings
         self._cursor_keys = cursor_keys
         self._signals = signals
+        self._housekeeping = housekeeping
+        self._recent_deletes = RecentDeletes()
         self._clock = clock
 
     async def push(self, db: AdmittedDatabase, request: PushRequest) -> bytes:
         """Store what the clocks allow, all of it in one transaction, and answer per change.
-        Raises TooManyChanges, ForeignAuthor, AtomicAborted, QuotaExceeded, MassDelete,
-        ResetNotNeeded or CursorInvalid, and then nothing was stored."""
+        Raises TooManyChanges, ForeignAuthor, AtomicAborted, QuotaExceeded, TooManyStoredVersions,
+        MassDelete, ResetNotNeeded or CursorInvalid, and then nothing was stored."""
         self._check(db, request)
         now = int(self._clock())
-        judged = _Push(request, self._settings, self._position(db, request.reset_from), now)
+        position = self._position(db, request.reset_from)
+        recent = self._recent_deletes.count(db.device_id, now)
+        judged = _Push(request, self._settings, position, now, recent)
         decided = await db.decide(judged.reads, judged.plan)
         pushed, rows = decided.outcome, decided.rows[decided.outcome.reads_from :]
         if pushed.aborted:
             raise AtomicAborted(results=render.results_with_versions(pushed.results, rows))
         if pushed.reads_from:
             self._signals.notify(db.user_id)
+        if pushed.deletes:
+            is_confirmed = request.confirm_deletes == pushed.deletes
+            self._recent_deletes.note(db.device_id, pushed.deletes, now, confirmed=is_confirmed)
         _log(pushed.results)
         cursor = seal(self._cursor_keys[0], db.user_id, pushed.position)
         return render.pushed(pushed.results, rows, cursor, now=now)
@@ -106,6 +120,8 @@ class SyncService:
         """The next page of changes after the cursor. Raises CursorInvalid or ResetRequired."""
         position = self._position(db, request.cursor)
         found = await self._page(db, request, position)
+        if position is not None and request.collections == COLLECTIONS:
+            self._housekeeping.note_pull(db.user_id, db.device_id, position.seq)
         cursor = seal(self._cursor_keys[0], db.user_id, found.position)
         now = int(self._clock())
         return render.page(found.versions, cursor, has_more=found.has_more, now=now)
@@ -123,7 +139,10 @@ class SyncService:
         rows = await db.read([store.READ_STATE, store.COUNT_DEVICES])
         state = store.state_of(rows[0][0])
         position = Position(state.seq, state.epoch, state.tag)
-        return Status(state, seal(self._cursor_keys[0], db.user_id, position), rows[1][0][0])
+        devices, created_at = rows[1][0]
+        limit = storage_limit(self._settings, created_at, int(self._clock()))
+        cursor = seal(self._cursor_keys[0], db.user_id, position)
+        return Status(state, cursor, devices, limit)
 
     def _check(self, db: AdmittedDatabase, request: PushRequest) -> None:
         if len(request.changes) > self._settings.max_push_changes:
@@ -167,7 +186,7 @@ class _Pull:
     def then(self, rows: list[Rows]) -> Sequence[Statement]:
         """Raises ResetRequired if the cursor cannot be continued."""
         state, tags, head = store.state_of(rows[0][0]), rows[1], rows[2]
-        if self._position is not None and (reason := _reset_reason(self._position, state, tags)):
+        if self._position is not None and (reason := reset_reason(self._position, state, tags)):
             raise ResetRequired(reason=reason)
         if not head:
             return ()
@@ -185,7 +204,9 @@ class _Pull:
         if not versions or head[-1][0] <= last:
             return _Page(versions, Position(state.seq, state.epoch, state.tag), has_more=False)
         _, tag = rows[4][0]
-        return _Page(versions, Position(last, state.epoch, tag), has_more=True)
+        # Who begins at the start has nothing that the purged deletions could be about.
+        floor = state.purged_seq if self._position is None else self._position.floor
+        return _Page(versions, Position(last, state.epoch, tag, floor), has_more=True)
 
 
 class _Push:
@@ -197,11 +218,13 @@ class _Push:
         settings: Settings,
         reset_position: Position | None,
         now: int,
+        recent_deletes: int,
     ) -> None:
         self._request = request
         self._settings = settings
         self._reset_position = reset_position
         self._now = now
+        self._recent_deletes = recent_deletes
         self._tag = secrets.token_bytes(TAG_BYTES)
         self._items = store.select_items(change.key for change in request.changes)
         reset_seq = reset_position.seq if reset_position else 0
@@ -226,7 +249,8 @@ class _Push:
             position = Position(state.seq, state.epoch, state.tag)
             return Plan(shown, _Pushed(plan.failures, position, 0, aborted=True))
         totals = plan.totals()
-        self._check_limits(totals, state)
+        self._check_storage(totals, state, min(created_at for _, created_at in rows[1]))
+        self._check_deletes(totals, state)
         return self._written(plan, totals, state)
 
     def _written(self, plan: PushPlan, totals: Totals, state: State) -> Plan[_Pushed]:
@@ -236,7 +260,8 @@ class _Push:
             return Plan(shown, _Pushed(plan.results, position, 0))
         writes = store.write_items(plan, totals, state, self._tag)
         position = Position(state.seq + len(plan.after), state.epoch, self._tag)
-        return Plan([*writes, *shown], _Pushed(plan.results, position, len(writes)))
+        pushed = _Pushed(plan.results, position, len(writes), totals.deletes)
+        return Plan([*writes, *shown], pushed)
 
     def _account(self, devices: Rows, state: State) -> Account:
         return Account(
@@ -250,29 +275,40 @@ class _Push:
             return None
         if self._reset_position is None:
             return Reset(everywhere=False)
-        if _reset_reason(self._reset_position, state, tags) is None:
+        if reset_reason(self._reset_position, state, tags) is None:
             raise ResetNotNeeded
         return Reset(everywhere=True)
 
-    def _check_limits(self, totals: Totals, state: State) -> None:
-        limit = self._settings.storage_limit_bytes
+    def _check_storage(self, totals: Totals, state: State, created_at: int) -> None:
+        limit = storage_limit(self._settings, created_at, self._now)
         if totals.used_bytes > 0 and state.used_bytes + totals.used_bytes > limit:
             raise QuotaExceeded(used=state.used_bytes, limit=limit)
+        most = versions_limit(limit)
+        if totals.versions > 0 and state.versions + totals.versions > most:
+            raise TooManyStoredVersions(used=state.versions, limit=most)
+
+    def _check_deletes(self, totals: Totals, state: State) -> None:
+        """What was deleted lately counts as if it were in this push."""
+        if not totals.deletes:
+            return
         live = sum(state.live.values())
-        is_massive = totals.deletes > FREE_DELETES and 2 * totals.deletes > live
+        lately = self._recent_deletes + totals.deletes
+        is_massive = lately > FREE_DELETES and 2 * lately > live + self._recent_deletes
         if is_massive and self._request.confirm_deletes != totals.deletes:
             raise MassDelete(deletes=totals.deletes, live=live)
 
 
-def _reset_reason(position: Position, state: State, tags: Rows) -> str | None:
+def reset_reason(position: Position, state: State, tags: Rows) -> str | None:
     """Why a cursor cannot be continued, if it cannot; `tags` begins with the commit that holds
-    the cursor's place."""
+    the cursor's place, or the first one after it of which anything is kept."""
     if position.epoch != state.epoch:
         return "epoch_changed"
     if position.seq > state.seq:
         return "cursor_ahead"
     if position.seq and (not tags or tags[0][1] != position.tag):
-        return "epoch_changed"
+        return "cursor_expired" if position.seq < state.kept_from else "epoch_changed"
+    if max(position.seq, position.floor) < state.purged_seq:
+        return "cursor_expired"
     return None
 
 

@@ -23,7 +23,8 @@ _ENTRY_ID: Mapping[Collection, str] = {
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The account's sequence and sums."""
+    """The account's sequence and sums; the highest place of an item that was purged, and the oldest
+    commit whose tag is kept (0: all are)."""
 
     seq: int
     tag: bytes
@@ -32,21 +33,27 @@ class State:
     used_bytes: int
     live: Mapping[Collection, int]
     conflicts: int
+    versions: int
+    purged_seq: int
+    kept_from: int
 
 
 READ_STATE = Statement(
     "SELECT seq, tag, epoch, key_epoch, used_bytes, live_entries, live_memories, live_tags,"
-    " conflicts FROM sync_state"
+    " conflicts, versions, purged_seq, kept_from FROM sync_state"
 )
-READ_DEVICES = Statement("SELECT device_id FROM device_info")
-COUNT_DEVICES = Statement("SELECT COUNT(*) FROM device_info WHERE status = 'active'")
+READ_DEVICES = Statement("SELECT device_id, created_at FROM device_info")
+COUNT_DEVICES = Statement(
+    "SELECT COUNT(*) FILTER (WHERE status = 'active'), MIN(created_at) FROM device_info"
+)
+"""An account is as old as its first device."""
 NAME_EPOCH = Statement("UPDATE sync_state SET epoch = randomblob(8) WHERE epoch = x''")
 """A new database gets an epoch of its own when it is first opened."""
 
 
 def state_of(row: Row) -> State:
     live = dict(zip(COLLECTIONS, row[5:8], strict=True))
-    return State(row[0], row[1], row[2], row[3], row[4], live, row[8])
+    return State(row[0], row[1], row[2], row[3], row[4], live, *row[8:])
 
 
 # --- push ---------------------------------------------------------------------------------------
@@ -126,13 +133,14 @@ def write_items(plan: PushPlan, totals: Totals, state: State, tag: bytes) -> lis
         Statement(
             "UPDATE sync_state SET seq = ?, tag = ?, used_bytes = used_bytes + ?,"
             " live_entries = live_entries + ?, live_memories = live_memories + ?,"
-            " live_tags = live_tags + ?, conflicts = conflicts + ?",
+            " live_tags = live_tags + ?, conflicts = conflicts + ?, versions = versions + ?",
             (
                 seq,
                 tag,
                 totals.used_bytes,
                 *(totals.live[name] for name in COLLECTIONS),
                 totals.conflicts,
+                totals.versions,
             ),
         ),
         Statement("INSERT INTO sync_commit (seq, tag) VALUES (?, ?)", (seq, tag)),

@@ -26,15 +26,17 @@ from tests.kit.party import Party
 NOT_IDS = frozenset({
     "device_type", "platform", "device_name", "purpose",
     "collection", "key_epoch", "is_deleted", "atomic", "confirm_deletes",
-    "collections", "limit", "wait", "changes",
+    "collections", "limit", "wait", "changes", "bucket", "delay_seconds", "only_renew",
 })  # fmt: skip
 KNOWN_TO_ITS_BEARER = {
     ("POST", "/auth/pairings/{pairing_id}/join", "pairing_id"): "signature_invalid",
     ("POST", "/auth/refresh", "refresh_token"): "proof_invalid",
+    ("PUT", "/auth/recovery", "locator"): "recovery_locator_taken",
 }
-"""Two secrets that say themselves whose they are: the id in a QR code, which is there for somebody
-whom the server does not know, and a refresh token with the server's own seal. Who has one learns
-that it is real, and with which code; and nothing else."""
+"""Secrets that say themselves whose they are: the id in a QR code, which is there for somebody whom
+the server does not know, a refresh token with the server's own seal, and a phrase's locator, which
+only one account can have. Who has one learns that it is real, and with which code; and nothing
+else."""
 VOLATILE_HEADERS = {"x-request-id", "date", "dpop-nonce"}
 
 
@@ -68,6 +70,10 @@ def _theirs(name: str, them: Party, chance: random.Random) -> Any:
         "mac": lambda: pairing.join_fields["mac"],
         "wrapped_cek": lambda: pairing.approval["wrapped_cek"],
         "ciphertext": lambda: pairing.approval["ciphertext"],
+        "locator": lambda: b64(them.phrase.locator),
+        "authenticator": lambda: b64(them.phrase.authenticator),
+        "authenticator_hash": lambda: them.phrase.kept()["authenticator_hash"],
+        "bundle": lambda: b64(them.phrase.bundle),
         "encrypted_data": lambda: chance.choice(them.ciphertexts),
     }
     return found[name]() if name in found else None
@@ -253,7 +259,7 @@ class Rooms:
                 (row for row in records(self.data / "master.db", table) if user_id in row.values()),
                 key=repr,
             )
-            for table in ("device", "pairing")
+            for table in ("device", "pairing", "recovery")
         ]
         return mine, tables(user_file(self.data, user_id))
 

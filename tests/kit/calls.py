@@ -8,10 +8,12 @@ from typing import Any
 
 import httpx
 
+from tests.kit.account import deletion
 from tests.kit.device import Device
 from tests.kit.identity import Pairing, vouched
 from tests.kit.keys import b64, new_key
 from tests.kit.party import Party
+from tests.kit.recovery import Phrase
 
 Route = tuple[str, str]
 
@@ -112,6 +114,28 @@ async def _pulling(me: Party, _: dict[str, Any]) -> Call:
     return Call(me.device, "token", query={"cursor": me.cursors[-1]})
 
 
+async def _keeping(me: Party, _: dict[str, Any]) -> Call:
+    return Call(me.device, "proven", body=Phrase().kept())
+
+
+async def _recovering(me: Party, given: dict[str, Any]) -> Call:
+    phrase = Phrase()
+    (await phrase.put(me.device)).raise_for_status()
+    sender = Device(me.device.http, new_key(), clock=me.device.clock)
+    fields = vouched(sender.key, new_key(), sender.origin)
+    body = await phrase.attempt(sender, **fields)
+    if "challenge" in given:
+        body["signature"] = sender.answer_to("echolia/recover/v1", given["challenge"])
+    return Call(sender, "nobody", body=body)
+
+
+async def _deleting(me: Party, _: dict[str, Any]) -> Call:
+    """By a device of an account that is soon gone, should a swap let it through."""
+    sender = Device(me.device.http, new_key(), clock=me.device.clock)
+    (await sender.register()).raise_for_status()
+    return Call(sender, "proven", body=await deletion(sender))
+
+
 def in_pairing(state: str, way: str, body: Callable[[Pairing], Any] = lambda _: None) -> Build:
     async def build(me: Party, _: dict[str, Any]) -> Call:
         guest = Device(me.device.http, clock=me.device.clock, nonce=me.device.nonce)
@@ -143,8 +167,16 @@ CALLS: dict[Route, list[Build]] = {
     ("POST", f"{PAIRING}/approve"): [in_pairing("revealed", "proven", lambda p: p.approval)],
     ("POST", f"{PAIRING}/collect"): [in_pairing("approved", "joiner", lambda _: {})],
     ("POST", f"{PAIRING}/complete"): [in_pairing("approved", "joiner", lambda _: {})],
+    ("PUT", "/auth/recovery"): [_keeping],
+    ("DELETE", "/auth/recovery"): [plain("proven")],
+    ("DELETE", "/auth/recovery/pending"): [plain("proven")],
+    ("POST", "/auth/recover"): [_recovering],
+    ("GET", "/account"): [plain("token")],
+    ("POST", "/account/export"): [plain("proven")],
+    ("DELETE", "/account"): [_deleting],
     ("POST", "/sync/push"): [_pushing],
     ("GET", "/sync/pull"): [_pulling],
+    ("GET", "/sync/digest"): [plain("token", query={"collection": "entries"})],
     ("GET", "/sync/status"): [plain("token")],
 }
 

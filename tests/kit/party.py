@@ -11,6 +11,7 @@ from tests.kit.device import Device
 from tests.kit.identity import Pairing, vouched
 from tests.kit.keys import new_key
 from tests.kit.pair import paired
+from tests.kit.recovery import Phrase
 
 ITEMS = 6
 
@@ -29,6 +30,7 @@ class Party:
     refresh_tokens: list[str] = field(default_factory=list)
     ciphertexts: list[str] = field(default_factory=list)
     wrapping_key: str = ""
+    phrase: Phrase = field(default_factory=Phrase)
 
     @classmethod
     async def of(cls, http: httpx.AsyncClient, clock: SetClock) -> "Party":
@@ -40,6 +42,7 @@ class Party:
         second = await paired(device, Device(http, clock=clock))
         made = cls(device, second, challenge=body["challenge"], wrapping_key=wrapping.pem)
         made.refresh_tokens = [device.session["refresh_token"], second.session["refresh_token"]]
+        (await made.phrase.put(device)).raise_for_status()
         await made._write()
         for state in ("open", "joined", "approved"):
             pairing = await Pairing.open(device, Device(http, clock=clock))
@@ -66,6 +69,8 @@ class Party:
         for each in self.devices:
             found |= {each.id, each.key.thumbprint_text, each.key.pem.split("\n")[1]}
             found |= {each.session["access_token"], each.session["refresh_token"]}
+        kept = self.phrase.kept()
+        found |= {kept["locator"], kept["authenticator_hash"], kept["bundle"]}
         for pairing in self.pairings:
             found |= {pairing.id, pairing.nonce, pairing.join_fields["mac"]}
             found |= {pairing.approval["ciphertext"], pairing.new.key.pem.split("\n")[1]}

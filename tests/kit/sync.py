@@ -58,6 +58,9 @@ class Tables:
     used_bytes: int
     live: dict[str, int]
     conflicts: int
+    count: int
+    purged_seq: int
+    kept_from: int
     versions: tuple[StoredVersion, ...]
     commits: tuple[tuple[int, bytes], ...]
 
@@ -78,6 +81,7 @@ class Tables:
             assert each.counter == each.vector_clock[each.device_id]
         live = Counter(key[0] for key, held in items.items() if not all(v.is_deleted for v in held))
         assert self.live == {name: live[name] for name in COLLECTIONS}
+        assert self.count == len(self.versions)
         assert self.conflicts == sum(len(held) > 1 for held in items.values())
         self._check_sequence(items)
         for held in items.values():
@@ -127,11 +131,11 @@ def tables_of(data_dir: Path, user_id: str) -> Tables:
 
 def _read(connection: apsw.Connection) -> Tables:
     state: list[Any] = connection.execute(
-        "SELECT seq, tag, used_bytes, live_entries, live_memories, live_tags, conflicts"
-        " FROM sync_state"
+        "SELECT seq, tag, used_bytes, live_entries, live_memories, live_tags, conflicts, versions,"
+        " purged_seq, kept_from FROM sync_state"
     ).fetchall()
     assert len(state) == 1
-    seq, tag, used, entries, memories, tags, conflicts = state[0]
+    seq, tag, used, entries, memories, tags, conflicts, count, purged, kept = state[0]
     versions = tuple(
         StoredVersion((name, row[0]), row[1], row[2], row[3], json.loads(row[4]), row[5], *row[6:])
         for name in COLLECTIONS
@@ -142,7 +146,7 @@ def _read(connection: apsw.Connection) -> Tables:
     )
     commits: Any = tuple(connection.execute("SELECT seq, tag FROM sync_commit ORDER BY seq"))
     live = {"entries": entries, "memories": memories, "tags": tags}
-    return Tables(seq, tag, used, live, conflicts, versions, commits)
+    return Tables(seq, tag, used, live, conflicts, count, purged, kept, versions, commits)
 
 
 def edited(change: dict[str, Any], by: Device, *clocks: dict[str, int]) -> dict[str, int]:

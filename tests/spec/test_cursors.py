@@ -15,6 +15,7 @@ from app.database.port import Mark, Rows, Statement, Then
 from app.signals import Signals
 from app.sync.cursor import Position, open_cursor, seal
 from app.sync.errors import CursorInvalid, ResetRequired
+from app.sync.housekeeping import Housekeeping
 from app.sync.service import PullRequest, SyncService
 from app.sync.versions import COLLECTIONS
 from tests.kit.clock import SetClock
@@ -27,7 +28,9 @@ NEWER_KEY = ServerKeys.of(b"another secret of the server, newer than the first")
 
 
 def position_of(told: Any) -> Position:
-    return Position(told["seq"], bytes.fromhex(told["epoch"]), bytes.fromhex(told["tag"]))
+    return Position(
+        told["seq"], bytes.fromhex(told["epoch"]), bytes.fromhex(told["tag"]), told.get("floor", 0)
+    )
 
 
 @pytest.mark.parametrize("case", VECTORS["valid"], ids=name_of)
@@ -72,7 +75,11 @@ async def prepare(databases: EmbeddedDatabases, case: Any) -> None:
     noted = [
         Statement("INSERT INTO sync_commit (seq, tag) VALUES (?, ?)", each) for each in commits
     ]
-    now_at = Statement("UPDATE sync_state SET seq = ?, tag = ?, epoch = ?", state)
+    forgot = (case.get("purged_seq", 0), case.get("kept_from", 0))
+    now_at = Statement(
+        "UPDATE sync_state SET seq = ?, tag = ?, epoch = ?, purged_seq = ?, kept_from = ?",
+        (*state, *forgot),
+    )
     await databases.open(USER_ID).write([now_at, *noted])
 
 
@@ -86,7 +93,9 @@ class LetIn(AdmittedDatabase):
 
 
 async def outcome_of(databases: EmbeddedDatabases, settings: Settings, case: Any) -> str:
-    service = SyncService(settings, (KEY,), Signals(), SetClock())
+    clock = SetClock()
+    housekeeping = Housekeeping(databases, settings, clock)
+    service = SyncService(settings, (KEY,), Signals(), housekeeping, clock)
     anybody = LetIn(databases.open(USER_ID), AccessClaims(USER_ID, "", 1, "", 1, ""), SetClock())
     cursor = seal(KEY, USER_ID, position_of(case["cursor"]))
     try:

@@ -336,9 +336,9 @@ async def test_deletes_that_delete_nothing_live_do_not_count(
     items = await live_items(device, 102)
     deletes = list(tombstones(device, items))
     ahead = other.change(items[0]["id"], edited(items[0], other), data=b"edited")
-    gone = device.change(items[1]["id"], edited(items[1], device), is_deleted=True, data=b"t")
+    gone = other.change(items[1]["id"], edited(items[1], other), is_deleted=True, data=b"t")
     await other.push(ahead)
-    await device.push(gone)
+    await other.push(gone)
     deletes[1] = items[1]
     told = verdicts((await device.push(*deletes)).json())
     assert told == ["conflict", "stale"] + ["applied"] * 100

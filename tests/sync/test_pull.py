@@ -360,6 +360,7 @@ async def test_status_publishes_the_limits_by_their_names(device: Device) -> Non
         "max_push_bytes": 8 * MIB,
         "max_item_bytes": MIB,
         "storage_limit_bytes": 1024 * MIB,
+        "max_stored_versions": 1024 * 1024,
         "max_pull_limit": 500,
         "max_pull_bytes": 4 * MIB,
         "max_wait_seconds": 25,

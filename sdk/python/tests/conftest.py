@@ -108,9 +108,14 @@ class Desk:
         shutil.copy(self.path, path)
         return Desk(path, self.keyring, self.server, self._now, self.policy)
 
-    def sync(self, fault: Fault | None = None, confirm_deletes: int | None = None) -> SyncReport:
+    def sync(
+        self,
+        fault: Fault | None = None,
+        confirm_deletes: int | None = None,
+        verify: bool = False,
+    ) -> SyncReport:
         engine = SyncEngine(self.vault, merge_wait_seconds=self.merge_wait, now=self._now)
-        exchange = engine.sync(confirm_deletes=confirm_deletes)
+        exchange = engine.sync(confirm_deletes=confirm_deletes, verify=verify)
         report: SyncReport = drive(self.server, self.device_id, exchange, fault)
         return report
 

@@ -14,7 +14,9 @@ from typing import Any
 from echolia._answers import Answer
 from echolia._calls import Call, Exchange
 from echolia._clocks import VectorClock
+from echolia._digest import bucket_of, sums_of
 from echolia._errors import Offline, QuotaExceeded, Refused
+from echolia._versions import ItemKey, Version
 
 Row = dict[str, Any]
 Key = tuple[str, str]
@@ -39,6 +41,8 @@ class FakeServer:
             return Answer(self.push(device_id, dict(call.body or {})))
         if call.path == "/sync/pull":
             return Answer(self.pull(dict(call.params or {})))
+        if call.path == "/sync/digest":
+            return Answer(self.digest(str(dict(call.params or {})["collection"])))
         raise AssertionError(call.path)
 
     # -- pull
@@ -46,7 +50,11 @@ class FakeServer:
     def pull(self, params: Row) -> Row:
         at = self._position(params.get("cursor"))
         latest = {key: place for place, key in enumerate(self.log)}
-        fresh = sorted((place, key) for key, place in latest.items() if place >= at)
+        fresh = sorted(
+            (place, key)
+            for key, place in latest.items()
+            if place >= at and key in self.items and _is_asked_for(key, params)
+        )
         page = fresh[: min(self.page, int(params["limit"]))]
         more = len(page) < len(fresh)
         end = page[-1][0] + 1 if more else len(self.log)
@@ -55,6 +63,16 @@ class FakeServer:
             for _, key in page
         ]
         return {"changes": changes, "cursor": self._cursor(end), "has_more": more}
+
+    def digest(self, collection: str) -> Row:
+        held = [
+            Version.read(ItemKey(*key), Answer(row))
+            for key, rows in self.items.items()
+            for row in rows
+            if key[0] == collection
+        ]
+        buckets = [{"count": count, "sum": f"{total:064x}"} for count, total in sums_of(held)]
+        return {"collection": collection, "buckets": buckets, "cursor": "", "server_time": 0}
 
     def _cursor(self, at: int) -> str:
         return f"{self.epoch}.{at}"
@@ -146,6 +164,12 @@ class FakeServer:
         if kept and len(kept) + 1 > self.max_versions:
             return "too_many_versions"
         return "conflict" if kept else "applied"
+
+
+def _is_asked_for(key: Key, params: Row) -> bool:
+    if "bucket" not in params:
+        return True
+    return key[0] == str(params["collections"]) and bucket_of(key[1]) == int(params["bucket"])
 
 
 def _clock(row: Row) -> VectorClock:

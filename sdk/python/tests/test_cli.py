@@ -61,6 +61,8 @@ def test_a_day_in_the_life(terminal: Terminal, origin: str, tmp_path: Path) -> N
     assert terminal("show", entry["id"][:6]) == "Dear diary\n"
     terminal("edit", entry["id"][:6], "Dear diary, more")
     assert terminal.json("sync")["complete"]
+    compared = terminal.json("sync", "--verify")
+    assert (compared["verified"], compared["mended"]) == (True, 0)
     assert terminal.json("status")["items"] == {"entries": 1, "memories": 0, "tags": 0}
     assert [device["name"] for device in terminal.json("devices")] == ["amber otter"]
     terminal("export", str(tmp_path / "out"))

@@ -25,6 +25,7 @@ _BY_CODE: Mapping[str, type[Refused]] = {
     "entitlement_required": EntitlementRequired,
     "mass_delete": MassDelete,
     "quota_exceeded": QuotaExceeded,
+    "too_many_stored_versions": QuotaExceeded,
 }
 _YEAR_SECONDS = 365.0 * 86400
 _PROBLEM_FIELDS = frozenset({"type", "title", "status", "detail", "code"})

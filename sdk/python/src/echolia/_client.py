@@ -175,28 +175,33 @@ class Client(AccountCalls, SafetyCalls):
     # -- with the server
 
     def sync(
-        self, *, confirm_deletes: int | None = None, progress: Progress = silent
+        self,
+        *,
+        confirm_deletes: int | None = None,
+        verify: bool = False,
+        progress: Progress = silent,
     ) -> SyncReport:
         """Send what waits, fetch what is new. ServerError leaves nothing lost on either side.
 
-        `confirm_deletes` allows up to that many deletions where the server asks first. An account
-        that the server deleted before anything was stored in it is replaced by a new one.
+        `confirm_deletes` allows up to that many deletions where the server asks first. `verify`
+        compares both sides as a whole and mends what differs, which else happens once a day. An
+        account that the server deleted before anything was stored in it is replaced by a new one.
         """
         was_shared = self._store.was_ever_shared()
         try:
-            return self._sync(confirm_deletes, progress)
+            return self._sync(confirm_deletes, verify, progress)
         except (NotAuthenticated, OtherAccount) as refusal:
             if was_shared or not _renewal.is_of_another_account(refusal):
                 raise
         self._store.unsend()
         self._begin_anew()
-        return self._sync(confirm_deletes, progress)
+        return self._sync(confirm_deletes, verify, progress)
 
-    def _sync(self, confirm_deletes: int | None, progress: Progress) -> SyncReport:
+    def _sync(self, confirm_deletes: int | None, verify: bool, progress: Progress) -> SyncReport:
         if self._store.meta(_NAMED) is None:
             self._publish_name()
         report = self._driver.run(
-            self._engine.sync(confirm_deletes=confirm_deletes, progress=progress)
+            self._engine.sync(confirm_deletes=confirm_deletes, verify=verify, progress=progress)
         )
         self.renew_bundle()
         return report

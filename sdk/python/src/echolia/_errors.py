@@ -201,7 +201,8 @@ class EntitlementRequired(Refused):
 
 
 class QuotaExceeded(Refused):
-    """The account's storage is full: `used` and `limit`, in bytes."""
+    """The account's storage is full: `used` and `limit`, in bytes or, if the code says so, in
+    versions."""
 
     @property
     def used(self) -> int:

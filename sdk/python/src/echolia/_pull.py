@@ -7,7 +7,7 @@ never kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 
 from ._answers import Answer
 from ._calls import Call
@@ -27,7 +27,7 @@ _MAX_RESETS = 3
 # believed beyond this many items *and* half of all, nor by a device that by its own clock was
 # here less than the 90 days ago for which every server keeps deletions.
 _MAX_UNDOUBTED_DROPS = 100
-_KEPT_SECONDS = 90 * 86_400
+KEPT_SECONDS = 90 * 86_400
 
 
 class Pull:
@@ -106,10 +106,8 @@ class Pull:
                 # Another process of this device went on, or began anew. To store this page's
                 # cursor could skip what that one still has to ask for.
                 return True
-            for change in changes:
-                key = _key(change)
-                versions = [Version.read(key, one) for one in change.objects("versions")]
-                self._vault.apply(key, versions, self._applied)
+            for _ in take_in(self._vault, answer, self._applied):
+                pass
             self._store.set_meta("cursor", cursor)
             if not more:
                 self._finish_reset()
@@ -131,11 +129,11 @@ class Pull:
         else:
             self._offer_lacking()
         self._store.set_meta("reset", None)
-        self._report.reset = reason
+        self._report.reset = self._report.reset or reason
 
     def _may_drop(self) -> bool:
         synced_at = int(self._store.meta("synced_at") or self._now())
-        if self._now() - synced_at < _KEPT_SECONDS:
+        if self._now() - synced_at < KEPT_SECONDS:
             return False
         gone = sum(1 for version, was_held in self._store.lacking() if was_held)
         live = sum(self._store.count_items(collection) for collection in COLLECTIONS)
@@ -158,6 +156,15 @@ class Pull:
             stored = self._store.versions_of(version.key)
             if not any(one.held for one in stored):
                 self._store.enqueue(version, Kind.ABSENT)
+
+
+def take_in(vault: Vault, answer: Answer, applied: Applied) -> Iterator[list[Version]]:
+    """Each item of a page, once its versions are in the view or set aside."""
+    for change in answer.objects("changes"):
+        key = _key(change)
+        versions = [Version.read(key, one) for one in change.objects("versions")]
+        vault.apply(key, versions, applied)
+        yield versions
 
 
 def _may_be_a_limit(refusal: Refused) -> bool:

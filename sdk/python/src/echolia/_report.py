@@ -18,7 +18,8 @@ class HeldBack:
 
 @dataclass(slots=True)
 class SyncReport:
-    """Counts of one sync; `complete` when nothing is left to send or to fetch."""
+    """Counts of one sync; `complete` when nothing is left to send or to fetch. `verified`: both
+    sides were compared as a whole, and `mended` versions were missing on one of them."""
 
     pushed: int = 0
     pulled: int = 0
@@ -27,6 +28,8 @@ class SyncReport:
     unopenable: int = 0
     older_than_known: int = 0
     dropped: int = 0
+    verified: bool = False
+    mended: int = 0
     pending: int = 0
     pending_deletes: int = 0
     held_back: list[HeldBack] = field(default_factory=list)

@@ -176,6 +176,16 @@ class Store:
             )
         )
 
+    def held(self, collection: str) -> Iterator[Version]:
+        """Versions that the server is known to hold, those set aside among them."""
+        rows = self._db.execute(
+            f"SELECT {COLUMNS} FROM versions WHERE collection = ? AND held = 1"
+            f" UNION ALL SELECT {COLUMNS} FROM aside WHERE collection = ?",
+            (collection, collection),
+        )
+        for row in rows:
+            yield read_version(row)
+
     def count_items(self, collection: str) -> int:
         return self._count(
             "SELECT COUNT(DISTINCT item_id) FROM versions WHERE collection=? AND NOT is_deleted",

@@ -13,11 +13,13 @@ from collections.abc import Callable
 
 from ._calls import Exchange
 from ._canonical import sha256
+from ._errors import Refused
 from ._limits import are_known
 from ._pull import Pull
-from ._push import Progress, Push
+from ._push import Progress, Push, Steps
 from ._report import SyncReport
 from ._vault import Vault
+from ._verify import Verify
 from ._versions import ItemKey, Kind, Queued
 from ._view import Applied
 
@@ -25,7 +27,11 @@ _MAX_ROUNDS = 8
 # Several devices that meet the same conflict must not all merge it at once: their merges
 # would be the next conflict.
 MERGE_WAIT_SECONDS = (60.0, 900.0)
+# Comparing everything costs three small answers and one look at each version held here.
+VERIFY_SECONDS = 86_400.0
 _NEEDS_RECHECK = ("clock_invalid", "clock_reuse")
+
+_VERIFIED_AT = "verified_at"
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -48,9 +54,14 @@ class SyncEngine:
         self._now = now
 
     def sync(
-        self, *, confirm_deletes: int | None = None, progress: Progress = silent
+        self,
+        *,
+        confirm_deletes: int | None = None,
+        verify: bool = False,
+        progress: Progress = silent,
     ) -> Exchange[SyncReport]:
-        """Bring both sides together. Raises ServerError with nothing lost on either."""
+        """Bring both sides together, and compare them as a whole if `verify` asks for it or the
+        last time was a day ago. Raises ServerError with nothing lost on either."""
         report, applied = SyncReport(), Applied()
         push = Push(
             self._vault, report, applied, confirm_deletes=confirm_deletes, progress=progress
@@ -62,6 +73,18 @@ class SyncEngine:
         push.prepare()
         if self._store.meta("reset") is None:
             yield from push.run()
+        yield from self._rounds(push, pull, report)
+        if self._may_verify(push) and (verify or self._is_verify_due()):
+            yield from self._verify(report, applied)
+            if self._has_more_to_send(push):
+                yield from push.run()
+                yield from self._rounds(push, pull, report)
+        self._close_reset()
+        self._summarise(report, applied, push)
+        return report
+
+    def _rounds(self, push: Push, pull: Pull, report: SyncReport) -> Steps:
+        """Fetch, mend and send until there is nothing more to do."""
         rechecked = False
         for _ in range(_MAX_ROUNDS):
             yield from pull.run()
@@ -74,9 +97,37 @@ class SyncEngine:
             if push.stopped or not self._has_more_to_send(push):
                 break
             yield from push.run()
-        self._close_reset()
-        self._summarise(report, applied, push)
-        return report
+
+    # -- comparing the whole
+
+    def _may_verify(self, push: Push) -> bool:
+        """An edit on its way makes the sides differ as they should."""
+        in_reset = self._store.meta("reset") is not None
+        return not push.stopped and not in_reset and not self._store.count_queued()
+
+    def _is_verify_due(self) -> bool:
+        """A first sync has just fetched everything, so it counts as a comparison."""
+        last = self._store.meta(_VERIFIED_AT)
+        if last is None:
+            self._note_verified()
+            return False
+        return not 0 <= self._now() - int(last) < VERIFY_SECONDS
+
+    def _verify(self, report: SyncReport, applied: Applied) -> Steps:
+        verify = Verify(self._vault, applied, now=self._now)
+        try:
+            yield from verify.run()
+        except Refused as refusal:
+            # An older server has no digests; one that purged just now asks for a reset, and gets
+            # it from the next pull.
+            if refusal.status != 404 and refusal.code != "reset_required":
+                raise
+            return
+        report.verified, report.mended = True, verify.mended
+        self._note_verified()
+
+    def _note_verified(self) -> None:
+        self._store.set_meta(_VERIFIED_AT, str(int(self._now())).encode())
 
     def _has_more_to_send(self, push: Push) -> bool:
         waiting = self._store.sendable(0, self._store.count_queued())

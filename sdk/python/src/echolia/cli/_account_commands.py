@@ -20,6 +20,7 @@ INCOMPLETE = 7
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ADVICE = {
     "quota_exceeded": "the account's storage is full",
+    "too_many_stored_versions": "the account holds as much as it may",
     "too_large": "too large for this server",
     "stale_key_epoch": "made with a vault key that was replaced meanwhile",
     "unknown_key_epoch": "made with a vault key the server does not know",
@@ -130,7 +131,9 @@ def warn_of_plain_http(server: str, output: Output) -> None:
 
 def sync(client: Client, args: Namespace, output: Output) -> int:
     with output.progress() as progress:
-        report = client.sync(confirm_deletes=args.confirm_deletes, progress=progress)
+        report = client.sync(
+            confirm_deletes=args.confirm_deletes, verify=args.verify, progress=progress
+        )
     output.result(_as_json(report), f"{report.pushed} sent, {report.pulled} fetched")
     _explain(report, output)
     return 0 if report.complete else INCOMPLETE
@@ -149,6 +152,8 @@ def _explain(report: SyncReport, output: Output) -> None:
         output.note(f"{report.conflicts} written on several devices at once; all texts are kept")
     if report.dropped:
         output.note(f"{report.dropped} went that other devices deleted long ago")
+    if report.verified:
+        output.note(f"compared with the server: {report.mended or 'none'} had to be mended")
     if report.unopenable:
         output.note(f"{report.unopenable} versions from the server cannot be opened; set aside")
     if report.older_than_known:
@@ -167,6 +172,8 @@ def _as_json(report: SyncReport) -> dict[str, Any]:
         "older_than_known": report.older_than_known,
         "dropped": report.dropped,
         "reset": report.reset,
+        "verified": report.verified,
+        "mended": report.mended,
         "held_back": [{"id": one.key.item_id, "code": one.code} for one in report.held_back],
         "mass_delete": report.mass_delete and report.pending_deletes,
     }

@@ -63,6 +63,7 @@ def build_parser() -> ArgumentParser:
 
     sync = command("sync", "send and fetch what is new")
     sync.add_argument("--confirm-deletes", type=_count, metavar="N")
+    sync.add_argument("--verify", action="store_true", help="compare both sides as a whole")
 
     reading = command("import", "read a folder of Markdown, or an account export; safe to repeat")
     _add_source(reading)

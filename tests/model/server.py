@@ -156,7 +156,7 @@ class Server:
         commits of it (if there are so many), and Killed is raised."""
         self._commits_left = dies_after
         try:
-            response = self._run(self._served(request))
+            response: httpx.Response = self._run(self._served(request))
         finally:
             left, self._commits_left = self._commits_left, None
         if left is not None and left <= 0:

@@ -1,81 +1,25 @@
 """The world that a story happens in, and what must hold in it."""
 
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 
-from echolia import ItemNotFound, Offline
+from echolia import Entry, ItemNotFound, Offline
 from echolia._report import SyncReport
 from echolia._versions import Version
 from tests.kit.sync import Key, Tables, tables_of
-from tests.model.chance import seeded
-from tests.model.device import Device, set_up
+from tests.model.device import SHARED, Device
 from tests.model.link import Link
-from tests.model.server import START, Server, copy_tree
+from tests.model.server import START, Server
 from tests.model.story import DAY, Step, Story
 from tests.model.truth import Digest, Truth
 
 _WORD = re.compile(r"<[^<>]*>")
 _MOST_ROUNDS = 12
-_SHARED = "<shared>"
-
-
-class Worlds:
-    """Where stories are played: one application for all of them, each on files of its own."""
-
-    def __init__(self) -> None:
-        memory = Path("/dev/shm")  # where there is one, thousands of stories need no disk
-        self._root = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
-        self.server = Server(self._root)
-        self._templates: dict[int, Path] = {}
-
-    def __enter__(self) -> "Worlds":
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self.server.close()
-        shutil.rmtree(self._root)
-
-    def play(self, story: Story, seed: int = 0) -> "World":
-        """What the world came to. AssertionError if something did not hold."""
-        template = self._template(story.devices)
-        homes = self._root / "homes"
-        with seeded(seed):
-            self.server.begin(template / "data")
-            copy_tree(template / "homes", homes)
-            world = World(self.server, homes, story)
-            try:
-                world.play()
-            except Exception as error:
-                error.add_note("\n".join(world.trace[-60:]))
-                raise
-            finally:
-                world.close()
-        return world
-
-    def _template(self, devices: int) -> Path:
-        if devices not in self._templates:
-            template = self._root / f"template-{devices}"
-            with seeded(devices):
-                self.server.begin(None)
-                set_up(template / "homes", Link(self.server, _unnoted), devices)
-                self.server.stop()
-                shutil.copytree(self.server.data, template / "data")
-            self._templates[devices] = template
-        return self._templates[devices]
-
-
-def _unnoted(_line: str) -> None:
-    """A trace for nobody."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +39,8 @@ class World:
         self.trace: list[str] = []
         self.truth = Truth()
         self.link = Link(server, self.trace.append)
+        self.texts: dict[str, str] = {}
+        """What every device shows in the end."""
         self._numbers = count(1)
         self._ids: list[str] = []
         self._is_rewound = False
@@ -113,10 +59,10 @@ class World:
     def _begin(self) -> None:
         """What all devices hold from before is part of the truth; the first one wrote it."""
         for device in self.devices:
-            for key, (one,) in device.view().items():
-                self.truth.see(device.id, key, one.device_id, one.is_deleted, one.envelope)
-        self.truth.add_word(key, _SHARED)
-        self._ids.append(key[1])
+            ((key, (one,)),) = device.view().items()
+            self.truth.see(device.id, key, one.device_id, one.is_deleted, one.envelope)
+            self._ids = [key[1]]
+        self.truth.add_word(("entries", self._ids[0]), SHARED)
 
     def close(self) -> None:
         for device in self.devices:
@@ -158,7 +104,7 @@ class World:
             "days": lambda step, _: self.server.clock.advance(seconds=step.amount),
             "hours": lambda step, _: self.server.clock.advance(seconds=step.amount),
             "device clock": self._set_clock,
-            "chores": lambda *_: self.server.do_chores(),
+            "season": lambda step, _: self._season(step),
         }
         happens[step.what](step, device)
 
@@ -203,9 +149,14 @@ class World:
             device.opened = device.client.entries.get(seen.id)
 
     def _save(self, step: Step, device: Device) -> None:
-        opened, device.opened = device.opened, None
-        if opened is None:
-            return
+        """Whoever began to write is done now: the one that the story means, or another."""
+        for each in (device, *self.devices):
+            if each.opened is not None:
+                self._save_opened(step, each, each.opened)
+                return
+
+    def _save_opened(self, step: Step, device: Device, opened: Entry) -> None:
+        device.opened = None
         key, word = ("entries", opened.id), self._word()
         if step.at == 0:
             self.truth.remove_words(key, _words(opened.text))
@@ -221,16 +172,27 @@ class World:
 
     def _sync(self, step: Step, device: Device) -> None:
         self.link.expect(step.fates)
-        device.lives(lambda: self._try_to_sync(device), step.dies)
+        compares = step.at == 0
+        device.lives(lambda: self._try_to_sync(device, verify=compares), step.dies)
         self.link.expect(())
 
-    def _try_to_sync(self, device: Device) -> None:
+    def _try_to_sync(self, device: Device, *, verify: bool = False) -> None:
         try:
-            report = device.sync(is_eager=self.story.is_eager)
+            report = device.sync(is_eager=self.story.is_eager, verify=verify)
         except Offline:
             self.trace.append("offline")
         else:
             self.trace.append(_told(report))
+
+    def _season(self, step: Step) -> None:
+        """Long enough to forget deletions: everybody comes before it and after it, but for one who
+        stays away, if the story says so. Each time the chores come round."""
+        for seconds in (DAY, step.amount):
+            self.server.clock.advance(seconds=seconds)
+            for number, device in enumerate(self.devices):
+                if number != step.at:
+                    self._try_to_sync(device)
+            self.server.do_chores()
 
     def _kill(self) -> None:
         self.server.kill()
@@ -266,8 +228,9 @@ class World:
         for device in self.devices:
             device.ahead = 0.0
         self._settle()
-        if self._is_rewound:
-            self.server.clock.advance(days=1.1)  # devices compare the whole once a day
+        if self._is_rewound:  # the next day, devices compare the whole
+            for device in self.devices:
+                self.trace.append(_told(device.sync(verify=True)))
             self._settle()
 
     def _settle(self) -> None:
@@ -289,9 +252,7 @@ class World:
     def _check_kept(self) -> None:
         """After a kill, everything acknowledged is there."""
         tables = self.tables()
-        stored = {
-            key: [each.vector_clock for each in held] for key, held in tables.items.items()
-        }
+        stored = {key: [each.vector_clock for each in held] for key, held in tables.items.items()}
         self.link.check_kept(stored, self._may_be_purged)
 
     def _may_be_purged(self, key: Key) -> bool:
@@ -300,16 +261,15 @@ class World:
     def _check(self) -> None:
         """All devices and the server hold the same, and it is what was written."""
         views = [_digests(device.view()) for device in self.devices]
-        stored = {
-            key: {each.digest for each in held} for key, held in self.tables().items.items()
-        }
+        stored = {key: {each.digest for each in held} for key, held in self.tables().items.items()}
+        self._check_newest(stored)
         for view in views:
             assert self._without_dead(view) == self._without_dead(stored), "a device differs"
-        self._check_newest(stored)
         texts = [device.texts() for device in self.devices]
         assert all(each == texts[0] for each in texts), "devices show different texts"
         self._check_words(texts[0])
-        self.trace.extend(f"{item_id} {text}" for item_id, text in sorted(texts[0].items()))
+        self.texts = texts[0]
+        self.trace.extend(f"{item_id} {text}" for item_id, text in sorted(self.texts.items()))
 
     def _check_newest(self, stored: Mapping[Key, set[Digest]]) -> None:
         newest = self.truth.newest()
@@ -338,8 +298,7 @@ class World:
 
 def _digests(view: Mapping[Key, list[Version]]) -> dict[Key, set[Digest]]:
     return {
-        key: {sha256(each.envelope).digest() for each in versions}
-        for key, versions in view.items()
+        key: {sha256(each.envelope).digest() for each in versions} for key, versions in view.items()
     }
 
 
@@ -350,7 +309,8 @@ def _words(text: str) -> frozenset[str]:
 def _told(report: SyncReport) -> str:
     return (
         f"synced: pushed {report.pushed}, pulled {report.pulled}, merged {report.merged},"
-        f" dropped {report.dropped}, pending {report.pending}, reset {report.reset}"
+        f" dropped {report.dropped}, mended {report.mended}, pending {report.pending},"
+        f" reset {report.reset}"
     )
 
 

@@ -54,10 +54,10 @@ _FLAVOURS: dict[str, dict[str, float]] = {
     "kills": {"kill": 1, "stop": 0.3},
     "restores": {"backup": 6, "put back": 3},
     "clocks": {"device clock": 1, "hours": 1},
-    "years": {"season": 2.5, "days": 0.7},
+    "years": {"season": 1.2, "days": 0.5},
 }
 _ITEMS = 4
-_MOST_STEPS = 16
+_MOST_STEPS = 15
 
 
 def story_of(chance: Random) -> Story:

@@ -43,7 +43,7 @@ def pair(connection: Connection, first: Account) -> Account:
     asked(connection, f"{path}/collect", {}, {"DPoP": _proof(key, f"{path}/collect", None)})
     completing = {"DPoP": _proof(key, f"{path}/complete", None)}
     session = asked(connection, f"{path}/complete", {}, completing)
-    return Account(session["device_id"], session["access_token"], key)
+    return Account(session["user_id"], session["device_id"], session["access_token"], key)
 
 
 def _joining(key: ec.EllipticCurvePrivateKey, first: Account, pairing_id: str) -> dict[str, str]:

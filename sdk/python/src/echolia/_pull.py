@@ -14,6 +14,7 @@ from ._calls import Call
 from ._canonical import is_id
 from ._errors import AnswerInvalid, Refused
 from ._limits import fetched, known_limits, learn_limits
+from ._payload import edited_at
 from ._push import Progress, Steps
 from ._report import SyncReport
 from ._vault import Vault
@@ -106,7 +107,7 @@ class Pull:
                 # Another process of this device went on, or began anew. To store this page's
                 # cursor could skip what that one still has to ask for.
                 return True
-            for _ in take_in(self._vault, answer, self._applied):
+            for _ in take_in(self._vault, answer, self._applied, self._now()):
                 pass
             self._store.set_meta("cursor", cursor)
             come = fetched(self._store, len(changes), from_start=asked is None, more=more)
@@ -143,13 +144,31 @@ class Pull:
         return gone <= _MAX_UNDOUBTED_DROPS or gone * 2 <= live
 
 
-def take_in(vault: Vault, answer: Answer, applied: Applied) -> Iterator[list[Version]]:
+def take_in(vault: Vault, answer: Answer, applied: Applied, now: float) -> Iterator[list[Version]]:
     """Each item of a page, once its versions are in the view or set aside."""
     for change in answer.objects("changes"):
         key = _key(change)
         versions = [Version.read(key, one) for one in change.objects("versions")]
         vault.apply(key, versions, applied)
+        _forget_as_the_server_did(vault, key, versions, now)
         yield versions
+
+
+def is_old_deletion(vault: Vault, version: Version, now: float) -> bool:
+    """Whether every server may have forgotten it: its own words say when it was made."""
+    if not version.is_deleted:
+        return False
+    return now - edited_at(vault.open(version).payload) >= KEPT_SECONDS
+
+
+def _forget_as_the_server_did(vault: Vault, key: ItemKey, shown: list[Version], now: float) -> None:
+    """An old deletion goes that outlived nothing: an edit that had not seen it is there alone.
+
+    The server would refuse every further edit that claims to have seen both.
+    """
+    for one in vault.store.versions_of(key):
+        if one.held and one.version not in shown and is_old_deletion(vault, one.version, now):
+            vault.store.drop(one.version)
 
 
 def _may_be_a_limit(refusal: Refused) -> bool:

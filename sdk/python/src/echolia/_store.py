@@ -264,6 +264,13 @@ class Store:
             "UPDATE outbox SET blocked = ?, sent = 0 WHERE position = ?", (code, position)
         )
 
+    def offer(self, position: int) -> None:
+        """What was refused goes once more, as it is, with all that the server lost."""
+        self._db.execute(
+            "UPDATE outbox SET kind = ?, blocked = NULL WHERE position = ?",
+            (Kind.RESET.value, position),
+        )
+
     def dequeue(self, position: int) -> None:
         self._db.execute("DELETE FROM outbox WHERE position = ?", (position,))
 

@@ -168,8 +168,15 @@ class SyncEngine:
             self._store.block(queued.position, None)
 
     def _mend_invalid(self, queued: Queued) -> None:
-        """The server knows less than this clock: offer it as it is once, then as a new edit."""
+        """The server knows less than this clock: offer it as it is once, then as a new edit.
+
+        Where a cursor tells of the loss, that is what excuses the clock. A new edit would no longer
+        have seen what the server lost, and what it replaced would come back with another device.
+        """
         key = queued.version.key
+        if self._store.meta("reset_from") is not None and queued.kind is not Kind.RESET:
+            self._store.offer(queued.position)
+            return
         held = any(one.held for one in self._store.versions_of(key))
         alone = len(self._store.queued_of(key)) == 1
         if held or not alone or queued.kind in (Kind.ABSENT, Kind.RESET):

@@ -15,8 +15,7 @@ from ._calls import Call
 from ._digest import bucket_of, read_sums, sums_of
 from ._errors import AnswerInvalid
 from ._limits import known_limits
-from ._payload import edited_at
-from ._pull import KEPT_SECONDS, take_in
+from ._pull import is_old_deletion, take_in
 from ._vault import Vault
 from ._versions import COLLECTIONS, ItemKey, Kind, Version
 from ._view import Applied
@@ -71,7 +70,7 @@ class Verify:
             if more and cursor == asked:
                 raise AnswerInvalid("the server promises more but gives nothing")
             with self._store.transaction():
-                for versions in take_in(self._vault, answer, self._applied):
+                for versions in take_in(self._vault, answer, self._applied, self._now()):
                     shown.update(versions)
         return shown
 
@@ -81,15 +80,9 @@ class Verify:
         stored = [one.version for one in self._store.versions_of(key)]
         if version not in stored or self._store.queued_of(key):
             return  # replaced meanwhile
-        if key not in shown and all(self._is_an_old_deletion(one) for one in stored):
+        now = self._now()
+        if key not in shown and all(is_old_deletion(self._vault, one, now) for one in stored):
             self._store.drop(version)
             return
         self._store.enqueue(version, Kind.ABSENT)
         self.mended += 1
-
-    def _is_an_old_deletion(self, version: Version) -> bool:
-        """Whether every server may have forgotten it: its own words say when it was made."""
-        if not version.is_deleted:
-            return False
-        made_at = edited_at(self._vault.open(version).payload)
-        return self._now() - made_at >= KEPT_SECONDS

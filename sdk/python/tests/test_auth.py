@@ -222,9 +222,10 @@ def test_waits_grow_are_told_and_end(
     )
     with pytest.raises(RateLimited):
         driver.send(Call("GET", "/thing"))
-    assert [why for _, why in told] == ["rate_limited"] * 4
+    assert [why for _, why in told] == ["rate_limited"] * 5
     assert all(
-        low <= seconds <= 1.25 * low for (seconds, _), low in zip(told, (1, 1, 2, 4), strict=True)
+        low <= seconds <= 1.25 * low
+        for (seconds, _), low in zip(told, (1, 1, 2, 4, 8), strict=True)
     )
 
 

@@ -10,7 +10,7 @@ OnWait: TypeAlias = Callable[[float, str], None]
 """Told before each wait: the seconds, and the server's word for why (`rate_limited`,
 `overloaded`, …; `proof_of_work` for work of our own, whose seconds are a guess)."""
 
-TRIES = 8
+TRIES = 6
 """So that twenty devices that log in at once behind one address all come in."""
 MOST_SECONDS = 60.0
 """Of one wait. A server that asks for more is not waited for: whoever called decides."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpx
+import msgpack
 
 from tests.kit.sync import Key, knows
 from tests.model.mortal import Died
@@ -100,8 +101,8 @@ class Link(httpx.BaseTransport):
     def _acknowledge(self, request: httpx.Request, response: httpx.Response) -> None:
         if not _is_taken(request, response):
             return
-        changes = json.loads(request.content)["changes"]
-        for change, result in zip(changes, response.json()["results"], strict=True):
+        changes = _value(request)["changes"]
+        for change, result in zip(changes, _value(response)["results"], strict=True):
             if result["verdict"] in ("applied", "replayed", "conflict"):
                 key = (change["collection"], change["id"])
                 self.acknowledged.append((key, change["vector_clock"]))
@@ -128,8 +129,14 @@ def _name(request: httpx.Request) -> str:
     return f"{request.method} {request.url.path}"
 
 
+def _value(message: httpx.Request | httpx.Response) -> Any:
+    """What its body holds, in whichever form."""
+    is_packed = message.headers["Content-Type"] == "application/msgpack"
+    return msgpack.unpackb(message.content) if is_packed else json.loads(message.content)
+
+
 def _said(response: httpx.Response) -> str:
-    body: Any = response.json() if response.content else {}
+    body: Any = _value(response) if response.content else {}
     if not response.is_success:
         return f"{response.status_code} {body['code']} {body.get('reason', '')}"
     verdicts = [each.get("code", each["verdict"]) for each in body.get("results", ())]

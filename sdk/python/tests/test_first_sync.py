@@ -15,12 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from echolia import Client, Options
+from echolia import Client, Offline, Options
+from echolia._answers import Answer
+from echolia._calls import Call
+from echolia._sync import SyncEngine
 from echolia.cli._progress import Pace
 
 from . import real_server
+from .conftest import Desks
+from .fake_server import FakeServer, drive
 
-pytestmark = pytest.mark.skipif(not real_server.is_here(), reason="only beside the server's code")
+needs_server = pytest.mark.skipif(not real_server.is_here(), reason="only beside the server's code")
 SOURCE = Path(__file__).parents[1] / "src"
 PAGE = 500
 MOST_GROWTH_BYTES = 100 * 1024 * 1024
@@ -179,11 +184,13 @@ def _to_the_end(home: Path, count: int) -> tuple[Run, float]:
     return run, sum(run.pages) / took
 
 
+@needs_server
 def test_a_sync_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     with real_server.serving(tmp_path / "data", RATE_LIMITS="on") as origin:
         assert through(tmp_path, origin, 2_000).growth < MOST_GROWTH_BYTES
 
 
+@needs_server
 @pytest.mark.soak
 def test_a_hundred_thousand_entries_arrive_in_little_memory(tmp_path: Path) -> None:
     with real_server.serving(tmp_path / "data", RATE_LIMITS="on") as origin:
@@ -195,6 +202,7 @@ def test_a_hundred_thousand_entries_arrive_in_little_memory(tmp_path: Path) -> N
     assert found.growth < MOST_GROWTH_BYTES
 
 
+@needs_server
 def test_a_device_in_a_hurry_keeps_to_the_usual_rates_and_gets_through(tmp_path: Path) -> None:
     """Sixty pushes and more at once, where fifty may be."""
     waits: list[str] = []
@@ -209,6 +217,16 @@ def test_a_device_in_a_hurry_keeps_to_the_usual_rates_and_gets_through(tmp_path:
     assert "rate_limited" in waits
 
 
+class Counting(FakeServer):
+    """Says how much it holds, as the real one does."""
+
+    def handle(self, device_id: str, call: Call) -> Answer:
+        answer = super().handle(device_id, call)
+        if call.path != "/sync/status":
+            return answer
+        return Answer({**answer.fields, "items": {"entries": len(self.items)}})
+
+
 def test_a_pace_counts_from_the_first_report_of_this_process() -> None:
     at = [0.0]
     pace = Pace(lambda: at[0])
@@ -217,3 +235,39 @@ def test_a_pace_counts_from_the_first_report_of_this_process() -> None:
     at[0] = 10.0
     pace.report("pull", 100_000, 100_000)
     assert pace.summaries() == ["Fetching: 100,000 of 100,000, 5,950 items/s"]
+
+
+def test_what_a_first_sync_sends_counts_among_what_it_will_fetch(desks: Desks) -> None:
+    desks.server = server = Counting()
+    server.page = 2
+    ana, ben = desks.add(), desks.add()
+    for number in range(3):
+        ana.entries.add(f"{number}")
+    ana.sync()
+    for number in range(4):
+        ben.entries.add(f"{number}")
+    seen: list[tuple[str, int, int]] = []
+    engine = SyncEngine(ben.vault, merge_wait_seconds=None)
+    drive(server, ben.device_id, engine.sync(progress=lambda *told: seen.append(told)))
+    assert seen == [("push", 4, 4), *(("pull", done, 7) for done in (2, 4, 6, 7))]
+
+
+def test_a_first_sync_cut_off_tells_all_that_it_has_fetched(desks: Desks) -> None:
+    desks.server = server = Counting()
+    server.page = 2
+    ana, ben = desks.add(), desks.add()
+    for number in range(5):
+        ana.entries.add(f"{number}")
+    ana.sync()
+    pulls: list[Call] = []
+
+    def third_pull(n: int, call: Call) -> str:
+        pulls.extend([call] if call.path == "/sync/pull" else [])
+        return "before" if len(pulls) == 3 else ""
+
+    with pytest.raises(Offline):
+        ben.sync(third_pull)
+    seen: list[tuple[str, int, int]] = []
+    engine = SyncEngine(ben.vault, merge_wait_seconds=None)
+    drive(server, ben.device_id, engine.sync(progress=lambda *told: seen.append(told)))
+    assert seen == [("pull", 5, 5)]

@@ -62,6 +62,13 @@ def expect(store: Store, items: int) -> None:
     store.set_meta(_EXPECTED, str(items).encode())
 
 
+def expect_more(store: Store, items: int) -> None:
+    """So many went to the server meanwhile, and come back in a pull from the start."""
+    expected = _number(store, _EXPECTED)
+    if expected is not None:
+        expect(store, expected + items)
+
+
 def fetched(store: Store, items: int, *, from_start: bool, more: bool) -> tuple[int, int] | None:
     """Items fetched by now and in all, over every process that had a part in it, once so many more
     are there; None when this is no pull from the start."""

@@ -8,7 +8,7 @@ from typing import Any
 from ._answers import Answer
 from ._calls import Call
 from ._errors import AnswerInvalid, EntitlementRequired, MassDelete, QuotaExceeded, Refused
-from ._limits import known_limits, learn_limits
+from ._limits import expect_more, known_limits, learn_limits
 from ._report import HeldBack, SyncReport
 from ._vault import Vault
 from ._versions import ItemKey, Kind, Queued, Version
@@ -208,6 +208,7 @@ class Push:
         with self._store.transaction():
             for queued, result in zip(batch, results, strict=True):
                 self._settle(queued, result)
+            expect_more(self._store, len(batch))
 
     def _settle(self, queued: Queued, result: Answer) -> None:
         key = queued.version.key

@@ -28,7 +28,7 @@ run: setup-run ## the server, on http://localhost:8000, with nothing to configur
 
 .PHONY: test
 test: setup-dev ## everything that one machine can prove
-	$(PY) -m pytest -q $(TESTS) $(ARGS)
+	$(PY) -m pytest -q -n auto --dist worksteal $(TESTS) $(ARGS)
 
 .PHONY: soak
 soak: setup-dev ## the tests that run for minutes

@@ -14,6 +14,7 @@ from tests.model.story import Story
 from tests.model.world import World
 
 _TOLD_LINES = 60
+DEVICES = (3, 4, 5)
 
 
 class Worlds:
@@ -26,6 +27,8 @@ class Worlds:
         self._templates: dict[int, Path] = {}
 
     def __enter__(self) -> "Worlds":
+        for devices in DEVICES:  # now: a test may plant a fault before its first story
+            self._template(devices)
         return self
 
     def __exit__(

@@ -23,7 +23,9 @@ def leaves(kind: type[EcholiaError]) -> Iterator[type[EcholiaError]]:
         yield from leaves(below)
 
 
-EVERY = sorted(set(leaves(EcholiaError)) - {EcholiaError}, key=lambda kind: (kind.__name__, kind.code))
+EVERY = sorted(
+    set(leaves(EcholiaError)) - {EcholiaError}, key=lambda kind: (kind.__name__, kind.code)
+)
 
 
 @pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.code)

@@ -13,7 +13,7 @@ import httpx
 from ._answers import problem_code, read_answer, refusal
 from ._bounds import UNBOUNDED
 from ._canonical import b64, b64url
-from ._errors import OtherAccount
+from ._errors import NotAuthenticated, OtherAccount
 from ._keys import Signer
 from ._proofs import make_proof
 from ._session import Session, signed_statement
@@ -150,6 +150,16 @@ class DeviceAuth(KeyProof):
         return None
 
     def _login(self) -> Generator[httpx.Request, httpx.Response, Session]:
+        """Once more if the first is refused: a challenge may have come too late, or been used up by
+        a copy of this very message."""
+        try:
+            return (yield from self._login_once())
+        except NotAuthenticated as refused:
+            if refused.code != "login_failed":
+                raise
+        return (yield from self._login_once())
+
+    def _login_once(self) -> Generator[httpx.Request, httpx.Response, Session]:
         thumbprint = self._signer.public.thumbprint
         who = {"key_thumbprint": b64url(thumbprint)}
         asked = yield self._post("/auth/challenge", who)
